@@ -1,0 +1,85 @@
+"""What a caller asks of a build, and what it gets. The command line and the Python API share them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One `--output`. `type` is image, oci, docker, tar, local or registry; `dest` a file or folder ("-": stdout).
+
+    `attributes` holds the further KEY=VALUE pairs of the flag.
+    """
+
+    type: str
+    dest: str = ""
+    attributes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret: its id and where its value is: a file (`src`) or a variable (`env`) of the caller."""
+
+    id: str
+    src: str = ""
+    env: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """Everything that can be asked of a build; the defaults are those of `docker build`.
+
+    `context` is a folder, or "-" with the context (a tar, or a Dockerfile) in
+    `context_stream`'s bytes. `tags` are NAME[:TAG], or STAGE=NAME[:TAG] for
+    one of several targets. `build_args` map to None for "take it from `environment`".
+    `no_cache` is () for use it, ("*",) for ignore it, or the stages to build anew.
+    """
+
+    context: str = "."
+    context_stream: bytes | None = None
+    file: str = ""
+    file_text: str | None = None
+    """The Dockerfile's own text, when it is not to be read from a file."""
+    tags: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    build_args: dict[str, str | None] = field(default_factory=dict)
+    build_contexts: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    secrets: tuple[Secret, ...] = ()
+    ssh: tuple[str, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    platform: str = ""
+    no_cache: tuple[str, ...] = ()
+    pull: bool = False
+    jobs: int = 0
+    """Steps run side by side; 0 is one per core."""
+    network: str = "default"
+    hosts: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    """The caller's variables: for --build-arg NAME, secrets and SOURCE_DATE_EPOCH."""
+    runtime: str = ""
+    push: bool = False
+    load: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltImage:
+    """One target's image. `image_id` is the digest of its configuration; `size` counts compressed layer bytes."""
+
+    target: str
+    image_id: str
+    digest: str
+    tags: tuple[str, ...]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """What was built, in the order of the targets, and how much of it ran."""
+
+    images: tuple[BuiltImage, ...]
+    ran: int
+    cached: int
+    seconds: float
