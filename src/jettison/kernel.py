@@ -1,0 +1,118 @@
+"""The few system calls that Python 3.11 has no function for: mounts and namespaces.
+
+ctypes is imported by the first call only; a build that mounts nothing never pays for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import ctypes
+
+T = TypeVar("T")
+
+MS_RDONLY = 1
+MS_NOSUID = 2
+MS_NODEV = 4
+MS_NOEXEC = 8
+MS_REMOUNT = 32
+MS_NOATIME = 1024
+MS_BIND = 4096
+MS_MOVE = 8192
+MS_REC = 16384
+MS_PRIVATE = 1 << 18
+MS_SLAVE = 1 << 19
+MS_SHARED = 1 << 20
+
+MNT_DETACH = 2
+
+CLONE_FS = 0x200
+CLONE_NEWNS = 0x20000
+CLONE_NEWCGROUP = 0x2000000
+CLONE_NEWUTS = 0x4000000
+CLONE_NEWIPC = 0x8000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+_CGROUPS = "/sys/fs/cgroup"
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    import ctypes
+
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _fail(what: str) -> OSError:
+    import ctypes
+
+    number = ctypes.get_errno()
+    return OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def mount(source: str, target: str, fstype: str = "", flags: int = 0, data: str = "") -> None:
+    """mount(2). `fstype` and `data` may be empty. Raises OSError."""
+    import ctypes
+
+    arguments = (
+        os.fsencode(source) or b"none",
+        os.fsencode(target),
+        fstype.encode() or None,
+        ctypes.c_ulong(flags),
+        os.fsencode(data) or None,
+    )
+    if _libc().mount(*arguments) != 0:
+        raise _fail(f"mount {fstype or source} on {target}")
+
+
+def umount(target: str, flags: int = 0) -> None:
+    """umount2(2). Raises OSError."""
+    if _libc().umount2(os.fsencode(target), flags) != 0:
+        raise _fail(f"unmount {target}")
+
+
+def unshare(flags: int) -> None:
+    """unshare(2) for the calling thread. Raises OSError."""
+    if _libc().unshare(flags) != 0:
+        raise _fail("unshare")
+
+
+def private_mounts(fn: Callable[[], T]) -> T:
+    """Run `fn` in a fresh thread with a mount namespace of its own; give its result or raise its exception.
+
+    Mounts made inside vanish with the thread, and so with a killed process; working folder and umask are
+    private to the thread too. Children started inside share the namespace. Raises
+    OSError when this process may not make one.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            unshare(CLONE_NEWNS | CLONE_FS)
+            # Slave, not private: nothing leaks out, yet a disk unmounted outside is not held here.
+            mount("none", "/", "", MS_REC | MS_SLAVE)
+            _hide_old_cgroups()
+            results.append(fn())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=body, name=threading.current_thread().name + "/mounts")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _hide_old_cgroups() -> None:
+    """Cover cgroup version 1 and mixed layouts: crun refuses to start there, even with cgroups off."""
+    if os.path.isdir(_CGROUPS) and not os.path.exists(_CGROUPS + "/cgroup.controllers"):
+        mount("tmpfs", _CGROUPS, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,mode=755")

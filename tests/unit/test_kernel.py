@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from jettison import kernel
+
+root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+
+
+@root
+def test_mounts_inside_are_invisible_outside_and_gone_afterwards(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+
+    def inside() -> str:
+        kernel.mount("tmpfs", str(place), "tmpfs", 0, "size=64k")
+        (place / "seen").write_text("x")
+        child = subprocess.run(["ls", str(place)], capture_output=True, text=True, check=True)
+        return child.stdout
+
+    assert kernel.private_mounts(inside) == "seen\n"
+    assert list(place.iterdir()) == []
+    assert str(place) not in Path("/proc/self/mountinfo").read_text()
+
+
+@root
+def test_umount_inside(tmp_path: Path) -> None:
+    def inside() -> bool:
+        kernel.mount("tmpfs", str(tmp_path), "tmpfs")
+        before = os.path.ismount(tmp_path)
+        kernel.umount(str(tmp_path), kernel.MNT_DETACH)
+        return before and not os.path.ismount(tmp_path)
+
+    assert kernel.private_mounts(inside)
+
+
+@root
+def test_working_folder_and_umask_stay_private(tmp_path: Path) -> None:
+    def inside() -> str:
+        os.chdir(tmp_path)
+        os.umask(0o77)
+        return str(Path.cwd())
+
+    before, mask = str(Path.cwd()), os.umask(0o22)
+    os.umask(mask)
+    assert kernel.private_mounts(inside) == str(tmp_path)
+    assert str(Path.cwd()) == before
+    now = os.umask(mask)
+    assert now == mask
+
+
+@root
+def test_exception_comes_out() -> None:
+    def inside() -> None:
+        raise KeyError("inside")
+
+    with pytest.raises(KeyError, match="inside"):
+        kernel.private_mounts(inside)
+
+
+@root
+def test_old_cgroup_layouts_are_covered() -> None:
+    def inside() -> bool:
+        names = os.listdir("/sys/fs/cgroup")
+        return not names or "cgroup.controllers" in names
+
+    assert kernel.private_mounts(inside)
+
+
+def test_errors_name_the_target(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="missing") as caught:
+        kernel.mount("tmpfs", str(tmp_path / "missing"), "tmpfs")
+    assert caught.value.errno in (1, 2)
+    with pytest.raises(OSError, match="unmount"):
+        kernel.umount(str(tmp_path))
