@@ -1,0 +1,250 @@
+"""`jettison build`: words of the command line in, a BuildRequest out, progress and results shown."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from jettison.cli.build_options import COMMAND
+from jettison.cli.options import FALSE, TRUE, Parsed, parse
+from jettison.cli.outputs import parse_output, parse_secret
+from jettison.errors import UsageError
+from jettison.request import BuildRequest, Output
+
+if TYPE_CHECKING:
+    from jettison.cli.console import Console
+    from jettison.request import BuildResult
+
+__all__ = ["COMMAND", "request_of", "run"]
+
+_REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
+
+
+def run(console: Console, argv: list[str]) -> int:
+    """Build, and say what came of it. The exit status is 0; whatever goes wrong is raised."""
+    parsed = parse(COMMAND, argv)
+    if parsed.help:
+        return console.help(COMMAND)
+    request = request_of(parsed, console)
+    from jettison import config, progress
+
+    settings = config.load(
+        console.environment,
+        root=parsed.last("root"),
+        runtime=parsed.last("runtime"),
+        file=parsed.last("config"),
+    )
+    streaming = any(output.dest == "-" for output in request.outputs)
+    if streaming and console.stdout.isatty():
+        raise UsageError(
+            "an image is not written to a terminal", hint="-o type=oci,dest=image.tar, or use a pipe"
+        )
+    console.dockerfile(request.file, request.file_text or _text_of(request.context_stream))
+    mode = "quiet" if parsed.has("quiet") else parsed.last("progress")
+    mode = mode or console.environment.get("JETTISON_PROGRESS", "") or "auto"
+    events = console.stderr if streaming else console.stdout
+    display = progress.choose(mode, console.stderr, events, console.environment)
+    if display.verbose:
+        for note in parsed.notes:
+            console.note(note)
+    from jettison.build import build
+
+    console.cancellable = True
+    try:
+        result = build(request, settings, display.emit, console.cancel)
+    finally:
+        display.close()
+    _write_files(parsed, result)
+    if parsed.has("quiet") and not streaming:
+        for image in result.images:
+            console.stdout.write(image.image_id + "\n")
+    return 0
+
+
+def request_of(parsed: Parsed, console: Console) -> BuildRequest:
+    """The request that a command line makes. Reads standard input when it says `-`. Raises UsageError."""
+    context = parsed.arguments[0]
+    file, file_text, stream = parsed.last("file"), None, None
+    if context == "-" and file == "-":
+        raise UsageError("the context and the Dockerfile cannot both come from standard input")
+    if context == "-":
+        stream = console.read_stdin("the build context")
+    else:
+        _check_context(context)
+    if file == "-":
+        file, file_text = "", console.read_stdin("the Dockerfile").decode("utf-8", "surrogateescape")
+    elif file and context != "-" and not os.path.isabs(file) and not os.path.exists(file):
+        inside = os.path.join(context, file)
+        file = inside if os.path.exists(inside) else file
+    outputs, load = _outputs(parsed)
+    return BuildRequest(
+        context=context,
+        context_stream=stream,
+        file=file,
+        file_text=file_text,
+        tags=tuple(parsed.all("tag")),
+        targets=tuple(name for text in parsed.all("target") for name in _split(text)),
+        build_args=dict(map(_argument, parsed.all("build-arg"))),
+        build_contexts=_pairs(parsed, "build-context"),
+        labels=_pairs(parsed, "label", bare_ok=True),
+        annotations=_pairs(parsed, "annotation"),
+        secrets=tuple(parse_secret(text, console.environment) for text in parsed.all("secret")),
+        ssh=tuple(parsed.all("ssh")),
+        outputs=outputs,
+        platform=_platform(parsed),
+        no_cache=_no_cache(parsed),
+        pull=parsed.has("pull"),
+        jobs=_jobs(parsed.last("jobs")),
+        network=_network(parsed.last("network", "default")),
+        hosts=tuple(map(_host, parsed.all("add-host"))),
+        environment=dict(console.environment),
+        runtime=parsed.last("runtime"),
+        push=parsed.has("push"),
+        load=load,
+    )
+
+
+def _text_of(stream: bytes | None) -> str | None:
+    """The Dockerfile that standard input holds in place of a context, for excerpts."""
+    if not stream or b"\0" in stream[:1024]:
+        return None
+    return stream.decode("utf-8", "replace")
+
+
+def _check_context(context: str) -> None:
+    if os.path.isdir(context):
+        return
+    if context.startswith(_REMOTE):
+        raise UsageError(
+            f"a remote build context is not supported yet: {context}", hint="clone it and give the folder"
+        )
+    if os.path.exists(context):
+        hint = "give its folder, and the Dockerfile with -f" if os.path.isfile(context) else None
+        raise UsageError(f"the build context {context} is not a folder", hint=hint)
+    raise UsageError(f"the build context {context} does not exist")
+
+
+def _outputs(parsed: Parsed) -> tuple[tuple[Output, ...], bool]:
+    """The outputs, and whether the image goes to a daemon: `type=docker` without a file means that."""
+    outputs, load = [], parsed.has("load")
+    for text in parsed.all("output"):
+        output = parse_output(text)
+        if output.type == "docker" and not output.dest:
+            load = True
+        else:
+            outputs.append(output)
+    if sum(output.dest == "-" for output in outputs) > 1:
+        raise UsageError("only one --output can go to standard output")
+    return tuple(outputs), load
+
+
+def _split(text: str) -> list[str]:
+    return [part for part in text.split(",") if part]
+
+
+def _argument(text: str) -> tuple[str, str | None]:
+    name, equals, value = text.partition("=")
+    if not name:
+        raise UsageError(f"--build-arg {text!r} has no name", hint="--build-arg VERSION=1.2")
+    return name, value if equals else None
+
+
+def _pairs(parsed: Parsed, option: str, bare_ok: bool = False) -> dict[str, str]:
+    out: dict[str, str] = {}
+    for text in parsed.all(option):
+        name, equals, value = text.partition("=")
+        if not name or not (equals or bare_ok):
+            raise UsageError(f"--{option} {text!r} is not of the form NAME=VALUE")
+        out[name] = value
+    return out
+
+
+def _platform(parsed: Parsed) -> str:
+    names = list(dict.fromkeys(name for text in parsed.all("platform") for name in _split(text)))
+    if len(names) > 1:
+        raise UsageError(
+            f"several platforms in one build are not supported yet: {', '.join(names)}",
+            hint="build one platform after the other",
+        )
+    return names[0] if names else ""
+
+
+def _no_cache(parsed: Parsed) -> tuple[str, ...]:
+    """`--no-cache[=STAGE,…]` and `--no-cache-filter`: ("*",) for all, or the names of stages."""
+    names: list[str] = []
+    for text in parsed.all("no-cache"):
+        if text.lower() in FALSE:
+            names.clear()
+        else:
+            names += ["*"] if text == "*" or text.lower() in TRUE else _split(text)
+    for text in parsed.all("no-cache-filter"):
+        names += _split(text)
+    return ("*",) if "*" in names else tuple(dict.fromkeys(names))
+
+
+def _jobs(text: str) -> int:
+    if not text:
+        return 0
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 10000:
+        raise UsageError(f"--jobs {text!r} is not a number of steps", hint="for example --jobs 4")
+    return int(text)
+
+
+def _network(mode: str) -> str:
+    if mode in ("default", "host", "none"):
+        return mode
+    raise UsageError(f"--network {mode!r} is not supported", hint="default, host or none")
+
+
+def _host(text: str) -> str:
+    """NAME:ADDRESS, of that or of NAME=ADDRESS (IPv6 addresses with or without brackets)."""
+    sign = "=" if "=" in text else ":"
+    name, _, address = text.partition(sign)
+    if address.startswith("[") and address.endswith("]"):
+        address = address[1:-1]
+    if not name or not address:
+        raise UsageError(f"--add-host {text!r} is not NAME:ADDRESS", hint="--add-host db:10.0.0.5")
+    if address == "host-gateway":
+        address = "127.0.0.1"
+    import socket
+
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, address)
+            return f"{name}:{address}"
+        except OSError:
+            continue
+    raise UsageError(f"--add-host {text!r}: {address!r} is no IP address")
+
+
+def _write_files(parsed: Parsed, result: BuildResult) -> None:
+    if path := parsed.last("iidfile"):
+        _write(path, "\n".join(image.image_id for image in result.images))
+    if path := parsed.last("metadata-file"):
+        import json
+
+        _write(path, json.dumps(metadata(result), indent=2) + "\n")
+
+
+def metadata(result: BuildResult) -> dict[str, object]:
+    """The document of `--metadata-file`, with buildx's keys; of several targets one object for each."""
+    documents = {}
+    for image in result.images:
+        documents[image.target] = {
+            "containerimage.config.digest": image.image_id,
+            "containerimage.digest": image.digest,
+            **({"image.name": ",".join(image.tags)} if image.tags else {}),
+        }
+    if len(documents) == 1:
+        return dict(next(iter(documents.values())))
+    return dict(documents)
+
+
+def _write(path: str, text: str) -> None:
+    from jettison.errors import ExportError
+
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise ExportError(f"cannot write {path}: {error.strerror}") from error

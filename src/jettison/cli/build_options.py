@@ -1,0 +1,126 @@
+"""The options of `jettison build`, as data."""
+
+from __future__ import annotations
+
+from jettison.cli.options import Command, Option
+
+ROOT = Option(("--root",), "folder of the local store", "DIR")
+CONFIG = Option(("--config",), "configuration file (TOML)", "FILE")
+
+_OPTIONS = (
+    Option(("--file", "-f"), "the Dockerfile (default: PATH/Dockerfile; -: standard input)", "FILE"),
+    Option(("--tag", "-t"), "name of the image; STAGE=NAME for one of several targets", "NAME[:TAG]", True),
+    Option(("--target",), "stage to build (default: the last one)", "STAGE", True),
+    Option(
+        ("--build-arg",),
+        "value of an ARG; without =VALUE it is taken from the environment",
+        "NAME[=VALUE]",
+        True,
+    ),
+    Option(
+        ("--build-context",),
+        "what FROM NAME and COPY --from=NAME mean: a folder, oci-layout://DIR[:TAG|@DIGEST] or docker-image://REF",
+        "NAME=VALUE",
+        True,
+    ),
+    Option(("--label",), "label of the image", "KEY=VALUE", True),
+    Option(("--annotation",), "annotation of the image's manifest", "KEY=VALUE", True),
+    Option(
+        ("--secret",), "secret for RUN --mount=type=secret: id=ID,src=FILE or id=ID,env=NAME", "SPEC", True
+    ),
+    Option(("--ssh",), "agent socket or keys for RUN --mount=type=ssh: default or ID=SOCKET", "SPEC", True),
+    Option(
+        ("--output", "-o"),
+        "where the result goes: a folder, -, or type=TYPE[,dest=PATH][,KEY=VALUE]"
+        " (image, oci, docker, tar, local, registry)",
+        "SPEC",
+        True,
+    ),
+    Option(("--push",), "push the image to the registries of its tags"),
+    Option(("--load",), "hand the image to the running Docker or Podman"),
+    Option(("--no-cache",), "build anew: everything, or the stages named", "STAGE,...", True, bare="*"),
+    Option(("--no-cache-filter",), "stages to build anew, as buildx spells it", "STAGE,...", True),
+    Option(("--pull",), "ask the registry for base images even if they are in the local store"),
+    Option(("--platform",), "platform of the image, for example linux/arm64", "PLATFORM", True),
+    Option(("--progress",), "how progress is shown: auto, plain, tty, jsonl or quiet", "MODE"),
+    Option(("--quiet", "-q"), "say nothing, print the image id"),
+    Option(("--jobs", "-j"), "steps run side by side (default: one per core)", "N"),
+    Option(("--network",), "network of RUN: default, host or none", "MODE"),
+    Option(("--add-host",), "line of /etc/hosts for RUN: NAME:ADDRESS or NAME=ADDRESS", "HOST", True),
+    Option(("--iidfile",), "write the image id to a file", "FILE"),
+    Option(("--metadata-file",), "write digests and names as JSON, with buildx's keys", "FILE"),
+    Option(("--runtime",), "OCI runtime for RUN: crun, runc or a path", "NAME"),
+    ROOT,
+    CONFIG,
+)
+
+_DAEMON = "there is no daemon and no builder to choose"
+_IGNORED = (
+    Option(("--rm",), note="no containers are left behind in any case"),
+    Option(("--force-rm",), note="no containers are left behind in any case"),
+    Option(("--compress",), note="the build context is not transferred"),
+    Option(("--builder",), metavar="NAME", note=_DAEMON),
+    Option(("--isolation",), metavar="MODE", note="it is an option of Windows"),
+    Option(("--disable-content-trust",), note="content trust is not used"),
+    Option(("--cache-from",), metavar="SPEC", repeat=True, note="the cache of the local store is used"),
+    Option(("--allow",), metavar="NAME", repeat=True, note="there is no daemon that must allow it"),
+    Option(("--debug", "-D"), note="JETTISON_DEBUG=1 shows tracebacks"),
+)
+
+_LIMITS = "limits of RUN"
+_REFUSED = (
+    Option(("--cache-to",), metavar="SPEC", refuse="exporting the cache"),
+    Option(("--provenance",), metavar="SPEC", bare="true", refuse="attestations"),
+    Option(("--sbom",), metavar="SPEC", bare="true", refuse="attestations"),
+    Option(("--attest",), metavar="SPEC", refuse="attestations"),
+    Option(("--check",), refuse="checking a Dockerfile without building it"),
+    Option(("--call",), metavar="METHOD", refuse="checking a Dockerfile without building it"),
+    Option(("--squash",), refuse="merging the layers of an image"),
+    Option(("--security-opt",), metavar="SPEC", refuse="security options of RUN"),
+    Option(("--shm-size",), metavar="SIZE", refuse=_LIMITS),
+    Option(("--ulimit",), metavar="SPEC", refuse=_LIMITS),
+    Option(("--memory", "-m"), metavar="SIZE", refuse=_LIMITS),
+    Option(("--memory-swap",), metavar="SIZE", refuse=_LIMITS),
+    Option(("--cpu-shares", "-c"), metavar="N", refuse=_LIMITS),
+    Option(("--cpu-period",), metavar="N", refuse=_LIMITS),
+    Option(("--cpu-quota",), metavar="N", refuse=_LIMITS),
+    Option(("--cpuset-cpus",), metavar="SPEC", refuse=_LIMITS),
+    Option(("--cpuset-mems",), metavar="SPEC", refuse=_LIMITS),
+    Option(("--cgroup-parent",), metavar="NAME", refuse=_LIMITS),
+)
+
+COMMAND = Command(
+    "build",
+    "[OPTIONS] PATH|-",
+    "build an image from a Dockerfile",
+    """
+Builds the image that a Dockerfile describes, from the build context in PATH.
+Stages that no target needs are left out; steps that are known are not run again.
+The image goes to the local store, unless --output says otherwise.
+
+With - in place of PATH, standard input holds the context (a tar, also compressed)
+or, when it is no archive, the Dockerfile of a build without context.
+""",
+    (*_OPTIONS, *_IGNORED, *_REFUSED),
+    (
+        ("Build ./Dockerfile, name the image", "jettison build -t shop/web ."),
+        (
+            "Another Dockerfile, a build argument",
+            "jettison build -f deploy/Dockerfile --build-arg VERSION=1.2 .",
+        ),
+        (
+            "Two targets in one go, each with its name",
+            "jettison build -t web=shop/web:1 -t worker=shop/worker:1 .",
+        ),
+        ("An OCI archive instead of the local store", "jettison build -o type=oci,dest=image.tar ."),
+        ("Only the files: the last stage's root filesystem", "jettison build --target binaries -o out ."),
+        ("A token that is in no layer", "jettison build --secret id=token,env=NPM_TOKEN ."),
+        (
+            "A base image from a folder, no registry asked",
+            "jettison build --build-context golang:1.22=oci-layout://bases/go .",
+        ),
+        ("Build one stage anew, the rest from the cache", "jettison build --no-cache=tester ."),
+    ),
+    least=1,
+    most=1,
+)

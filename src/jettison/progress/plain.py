@@ -1,0 +1,160 @@
+"""Progress as lines of text, for logs: `#3 [builder 2/4] RUN make`, `#3 0.412 output`, `#3 DONE 1.2s`."""
+
+from __future__ import annotations
+
+import threading
+from typing import TextIO
+
+from jettison.events import (
+    BaseResolved,
+    BuildFinished,
+    BuildStarted,
+    Event,
+    Exported,
+    StepFinished,
+    StepOutput,
+    StepProgress,
+    StepStarted,
+    Warned,
+)
+from jettison.progress.lines import LineBuffer, duration, size_text
+
+_EVERY = 2.0
+"""Seconds between two lines about the same download."""
+
+
+class _Step:
+    """One step as the log shows it: its number and the output that is not yet a whole line."""
+
+    __slots__ = ("buffers", "last_progress", "number", "started")
+
+    def __init__(self, number: int, started: float) -> None:
+        self.number = number
+        self.started = started
+        self.buffers: dict[int, LineBuffer] = {}
+        self.last_progress = 0.0
+
+
+class Plain:
+    """Writes events as lines; never erases anything. May be called from any thread."""
+
+    verbose = True
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._steps: dict[str, _Step] = {}
+        self._lock = threading.Lock()
+        self._broken = False
+
+    def emit(self, event: Event) -> None:
+        """Write the lines of one event."""
+        with self._lock:
+            lines = self._lines(event)
+            if not lines or self._broken:
+                return
+            try:
+                self._stream.write("\n".join(lines) + "\n")
+                self._stream.flush()
+            except BrokenPipeError:
+                # Whoever read along has gone; the build itself goes on.
+                self._broken = True
+
+    def close(self) -> None:
+        """Write what steps left as incomplete lines."""
+        with self._lock:
+            lines = [f"#{step.number} {line}" for step in self._steps.values() for line in _rest(step)]
+            if lines and not self._broken:
+                self._stream.write("\n".join(lines) + "\n")
+
+    def _lines(self, event: Event) -> list[str]:
+        match event:
+            case StepOutput():
+                return self._output(event)
+            case StepStarted():
+                step = self._step(event.step, event.at)
+                return [f"#{step.number} {event.name}"]
+            case StepFinished():
+                return self._finished(event)
+            case StepProgress():
+                return self._progress(event)
+            case BuildStarted():
+                return started(event)
+            case BaseResolved():
+                return [f"base {event.name} from {event.origin} {event.digest}".rstrip()]
+            case Warned():
+                return [warning(event)]
+            case Exported():
+                return [exported(event)]
+            case BuildFinished():
+                return [finished(event)]
+        return []
+
+    def _step(self, key: str, at: float) -> _Step:
+        step = self._steps.get(key)
+        if step is None:
+            step = self._steps[key] = _Step(len(self._steps) + 1, at)
+        return step
+
+    def _output(self, event: StepOutput) -> list[str]:
+        step = self._step(event.step, event.at)
+        buffer = step.buffers.setdefault(event.stream, LineBuffer())
+        after = event.at - step.started
+        return [f"#{step.number} {after:.3f} {line}" for line in buffer.feed(event.data)]
+
+    def _progress(self, event: StepProgress) -> list[str]:
+        step = self._step(event.step, event.at)
+        done = bool(event.total) and event.done >= event.total
+        if not done and event.at - step.last_progress < _EVERY:
+            return []
+        step.last_progress = event.at
+        total = f" / {size_text(event.total)}" if event.total else ""
+        return [f"#{step.number} {event.label} {size_text(event.done)}{total}"]
+
+    def _finished(self, event: StepFinished) -> list[str]:
+        known = event.step in self._steps
+        step = self._step(event.step, event.at)
+        lines = [] if known else [f"#{step.number} {event.name}"]
+        lines += [f"#{step.number} {event.at - step.started:.3f} {line}" for line in _rest(step)]
+        if event.error:
+            return [*lines, f"#{step.number} ERROR: {event.error}", ""]
+        if event.cached:
+            return [*lines, f"#{step.number} CACHED", ""]
+        return [*lines, f"#{step.number} DONE {duration(event.seconds)}", ""]
+
+
+def _rest(step: _Step) -> list[str]:
+    return [line for buffer in step.buffers.values() for line in buffer.flush()]
+
+
+def started(event: BuildStarted) -> list[str]:
+    """What will be built and what is left out."""
+    targets = ", ".join(event.targets)
+    steps = f"{event.steps} step" + ("" if event.steps == 1 else "s")
+    lines = [f"building {targets}: {steps}"]
+    if event.skipped:
+        lines.append(f"not needed by {targets}: {', '.join(event.skipped)}")
+    return lines
+
+
+def warning(event: Warned) -> str:
+    """A warning and where it belongs."""
+    rule = f" ({event.rule})" if event.rule else ""
+    return f"WARNING: {f'{event.location}: ' if event.location else ''}{event.message}{rule}"
+
+
+def exported(event: Exported) -> str:
+    """Where a result is now."""
+    parts = [f"exported {event.target}" if event.target else "exported", f"as {event.kind}"]
+    if event.destination:
+        parts.append(f"to {event.destination}")
+    if event.digest:
+        parts.append(event.digest)
+    if event.size:
+        parts.append(f"({size_text(event.size)})")
+    return " ".join(parts)
+
+
+def finished(event: BuildFinished) -> str:
+    """The last line of a build."""
+    end = "FAILED" if event.error else "FINISHED"
+    return f"{end} in {duration(event.seconds)}: {event.ran} run, {event.cached} cached"
