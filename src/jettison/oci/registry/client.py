@@ -94,8 +94,11 @@ class Client:
                     raise
             return self._base
 
-    def send(self, request: Request, largest: int) -> Reply:
-        """Send a request and read the whole answer, of at most `largest` bytes. Raises RegistryError."""
+    def send(self, request: Request, largest: int, *, attempts: int = 0) -> Reply:
+        """Send a request and read the whole answer, of at most `largest` bytes. Raises RegistryError.
+
+        `attempts` is how often it may be tried; 0 stands for what the access says.
+        """
         from urllib3.exceptions import HTTPError
 
         base = self.connect()
@@ -117,7 +120,7 @@ class Client:
                 headers = response.headers
             finally:
                 release(response)
-            if not failure.temporary or attempt >= self.access.attempts:
+            if not failure.temporary or attempt >= (attempts or self.access.attempts):
                 raise failure
             attempt += 1
             wait(pause_before(attempt, self.access.first_pause, headers))

@@ -1,0 +1,283 @@
+"""Uploads: blobs that are not there yet, side by side, then the manifest (distribution-spec, Push)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import quote, urljoin
+
+from jettison.errors import RegistryError
+from jettison.oci.manifest import LARGEST
+from jettison.oci.reference import Reference
+from jettison.oci.registry.client import Client, Reply, Request
+from jettison.oci.registry.endpoints import endpoints
+from jettison.oci.registry.failure import pause_before
+from jettison.oci.registry.transport import wait
+
+if TYPE_CHECKING:
+    from jettison.oci.registry.access import RegistryAccess
+
+Progress = Callable[[int, int], None]
+_CHUNK = 16 * 1024 * 1024
+_CHUNKED_AFTER = frozenset((404, 405, 411, 413, 501))
+"""Statuses of registries, and of proxies before them, that take no upload in one piece."""
+_LONGEST_REPLY = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A blob to push. `open` gives its bytes, anew each time; it is not called for a blob that is there.
+
+    `mount_from` names repositories of the same registry that may have it.
+    """
+
+    digest: str
+    size: int
+    open: Callable[[], BinaryIO]
+    mount_from: tuple[str, ...] = ()
+
+
+def push(
+    access: RegistryAccess,
+    reference: Reference,
+    uploads: Sequence[Upload],
+    manifest: bytes,
+    media_type: str,
+    *,
+    progress: Progress | None = None,
+    jobs: int = 4,
+) -> str:
+    """Push an image: its blobs, then its manifest under the reference's tag (or by digest, if it has none).
+
+    Gives the digest of the manifest. `progress` gets the bytes done and the bytes of all blobs; it is
+    called from several threads, never from two at once. Raises RegistryError.
+    """
+    endpoint = endpoints(reference.registry, access, push=True)[0]
+    client = access.connections.client(endpoint, access)
+    client.connect()
+    unique = {upload.digest: upload for upload in uploads}
+    counter = _Counter(sum(upload.size for upload in unique.values()), progress)
+    _side_by_side(
+        [_Job(client, reference.repository, upload, counter).run for upload in unique.values()], jobs
+    )
+    return put_manifest(client, reference, manifest, media_type)
+
+
+def put_manifest(client: Client, reference: Reference, manifest: bytes, media_type: str) -> str:
+    """Let the manifest appear under its tag or digest, and give its digest. Raises RegistryError."""
+    from hashlib import sha256
+
+    digest = "sha256:" + sha256(manifest).hexdigest()
+    name = reference.repository
+    if len(manifest) > LARGEST:
+        raise RegistryError(
+            f"{reference}: the manifest has {len(manifest)} bytes; at most {LARGEST} are allowed"
+        )
+    reply = client.send(
+        Request(
+            "PUT",
+            f"/v2/{name}/manifests/{reference.tag or digest}",
+            repository=name,
+            scopes=push_scope(name),
+            headers={"Content-Type": media_type},
+            body=manifest,
+            ok=(200, 201, 202),
+            action=f"pushing the manifest of {reference.familiar()}",
+        ),
+        _LONGEST_REPLY,
+    )
+    told = reply.headers.get("Docker-Content-Digest", digest)
+    if told.startswith("sha256:") and told != digest:
+        raise RegistryError(f"{client.label}: it stored the manifest as {told} instead of {digest}")
+    return digest
+
+
+def push_scope(name: str, *mount_from: str) -> tuple[str, ...]:
+    """The scopes of a token that may write a repository, and read those that blobs are mounted from."""
+    return (f"repository:{name}:pull,push", *(f"repository:{other}:pull" for other in mount_from))
+
+
+class _Counter:
+    """Bytes done over all blobs of a push."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._total = total
+        self._done = 0
+        self._progress = progress
+        self._lock = Lock()
+
+    def add(self, count: int) -> None:
+        """More bytes are done; a negative count takes back what a failed try had added."""
+        if self._progress is None or count == 0:
+            return
+        with self._lock:
+            self._done += count
+            self._progress(self._done, self._total)
+
+
+class _Counted:
+    """A stream that tells how much of it was read, and takes that back when it is closed before its time."""
+
+    def __init__(self, file: BinaryIO, counter: _Counter) -> None:
+        self._file = file
+        self._counter = counter
+        self._read = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._read += len(data)
+        self._counter.add(len(data))
+        return data
+
+    def take_back(self) -> None:
+        self._counter.add(-self._read)
+        self._read = 0
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Job:
+    """One blob on its way."""
+
+    def __init__(self, client: Client, repository: str, upload: Upload, counter: _Counter) -> None:
+        self._client = client
+        self._name = repository
+        self._upload = upload
+        self._counter = counter
+        self._stream: _Counted | None = None
+
+    def run(self) -> None:
+        """Bring the blob there in the cheapest way that works. Raises RegistryError."""
+        if self._is_there() or any(self._mount(other) for other in self._upload.mount_from):
+            self._counter.add(self._upload.size)
+            return
+        attempt = 1
+        while True:
+            try:
+                return self._put(self._start())
+            except RegistryError as error:
+                self._take_back()
+                if error.status in _CHUNKED_AFTER and self._upload.size > 0:
+                    return self._put_chunks()
+                # an upload address may be gone after a failure, so the whole upload begins again
+                if not error.temporary or attempt >= self._client.access.attempts:
+                    raise
+            attempt += 1
+            wait(pause_before(attempt, self._client.access.first_pause, None))
+
+    def _send(self, method: str, target: str, ok: tuple[int, ...], **more: object) -> Reply:
+        request = Request(
+            method,
+            target,
+            repository=self._name,
+            scopes=push_scope(self._name),
+            ok=ok,
+            action=f"pushing {self._upload.digest}",
+            **more,  # type: ignore[arg-type]
+        )
+        return self._client.send(request, _LONGEST_REPLY)
+
+    def _is_there(self) -> bool:
+        reply = self._send("HEAD", f"/v2/{self._name}/blobs/{self._upload.digest}", (200, 404))
+        return reply.status == 200
+
+    def _mount(self, other: str) -> bool:
+        if other == self._name:
+            return False
+        query = f"mount={quote(self._upload.digest)}&from={quote(other, safe='')}"
+        request = Request(
+            "POST",
+            f"/v2/{self._name}/blobs/uploads/?{query}",
+            repository=self._name,
+            scopes=push_scope(self._name, other),
+            ok=(201, 202),
+            action=f"mounting {self._upload.digest} from {other}",
+        )
+        try:
+            reply = self._client.send(request, _LONGEST_REPLY)
+        except RegistryError as error:
+            if error.status in (400, 401, 403, 404, 405):
+                return False
+            raise
+        if reply.status == 201:
+            return True
+        # the registry has opened an upload instead, which nobody will finish
+        try:
+            self._send("DELETE", self._location(reply), (200, 202, 204, 404, 405))
+        except RegistryError:
+            pass
+        return False
+
+    def _start(self) -> str:
+        return self._location(self._send("POST", f"/v2/{self._name}/blobs/uploads/", (202,)))
+
+    def _location(self, reply: Reply) -> str:
+        location = reply.headers.get("Location", "")
+        if not location:
+            raise RegistryError(f"{self._client.label}: it gave no address for the upload")
+        return urljoin(self._client.connect(), location)
+
+    def _finish(self, location: str) -> str:
+        joint = "&" if "?" in location else "?"
+        return f"{location}{joint}digest={quote(self._upload.digest)}"
+
+    def _put(self, location: str) -> None:
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(self._upload.size)}
+        request = Request(
+            "PUT",
+            self._finish(location),
+            repository=self._name,
+            scopes=push_scope(self._name),
+            headers=headers,
+            body=self._open,
+            ok=(201, 204),
+            action=f"pushing {self._upload.digest}",
+        )
+        self._client.send(request, _LONGEST_REPLY, attempts=1)
+
+    def _open(self) -> BinaryIO:
+        self._take_back()
+        self._stream = _Counted(self._upload.open(), self._counter)
+        return self._stream  # type: ignore[return-value]
+
+    def _take_back(self) -> None:
+        if self._stream is not None:
+            self._stream.take_back()
+            self._stream = None
+
+    def _put_chunks(self) -> None:
+        """In pieces, each acknowledged (distribution-spec, Pushing a blob in chunks)."""
+        location = self._start()
+        at = 0
+        with self._upload.open() as file:
+            while piece := file.read(_CHUNK):
+                headers = {
+                    "Content-Type": "application/octet-stream",
+                    "Content-Length": str(len(piece)),
+                    "Content-Range": f"{at}-{at + len(piece) - 1}",
+                }
+                reply = self._send("PATCH", location, (202, 204), headers=headers, body=piece)
+                location = self._location(reply)
+                at += len(piece)
+                self._counter.add(len(piece))
+        self._send("PUT", self._finish(location), (201, 204), headers={"Content-Length": "0"})
+
+
+def _side_by_side(tasks: Sequence[Callable[[], None]], jobs: int) -> None:
+    """Run all; the first failure is raised, and what has not begun by then is left out."""
+    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor
+    from concurrent.futures import wait as wait_for
+
+    if not tasks:
+        return
+    with ThreadPoolExecutor(max_workers=max(1, min(jobs, len(tasks)))) as pool:
+        futures = [pool.submit(task) for task in tasks]
+        done, _ = wait_for(futures, return_when=FIRST_EXCEPTION)
+        failed = [future for future in futures if future in done and future.exception() is not None]
+        if failed:
+            for future in futures:
+                future.cancel()
+            failed[0].result()
