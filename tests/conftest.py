@@ -36,7 +36,7 @@ class Done:
         for line in self.text.splitlines():
             if line.startswith("{"):
                 event = json.loads(line)
-                if event.get("event") == kind:
+                if event.get("type") == kind:
                     found.append(event)
         return found
 

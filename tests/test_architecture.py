@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "jettison"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 ROWS = (
-    ("cli", "api"),
+    ("cli", "api", "testing"),
     ("build", "progress"),
     ("executor",),
     ("solver",),

@@ -1,0 +1,3 @@
+module example/tides
+
+go 1.18
