@@ -84,6 +84,12 @@ def unshare(flags: int) -> None:
         raise _fail("unshare")
 
 
+def setns(descriptor: int, kind: int) -> None:
+    """setns(2): move the calling thread into the namespace behind an open file. Raises OSError."""
+    if _libc().setns(descriptor, kind) != 0:
+        raise _fail("setns")
+
+
 def private_mounts(fn: Callable[[], T]) -> T:
     """Run `fn` in a fresh thread with a mount namespace of its own; give its result or raise its exception.
 
@@ -113,6 +119,19 @@ def private_mounts(fn: Callable[[], T]) -> T:
 
 
 def _hide_old_cgroups() -> None:
-    """Cover cgroup version 1 and mixed layouts: crun refuses to start there, even with cgroups off."""
-    if os.path.isdir(_CGROUPS) and not os.path.exists(_CGROUPS + "/cgroup.controllers"):
-        mount("tmpfs", _CGROUPS, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64k,mode=755")
+    """Take cgroup version 1 and mixed layouts out of sight: no OCI runtime works there with cgroups off.
+
+    crun wants anything but the mixed layout, runc wants a cgroup2 that it can see.
+    """
+    if not os.path.isdir(_CGROUPS) or os.path.exists(_CGROUPS + "/cgroup.controllers"):
+        return
+    try:
+        while os.path.ismount(_CGROUPS):
+            umount(_CGROUPS, MNT_DETACH)
+    except OSError:
+        pass  # locked by an outer user namespace; covering it is enough for crun
+    quiet = MS_NOSUID | MS_NODEV | MS_NOEXEC
+    try:
+        mount("cgroup2", _CGROUPS, "cgroup2", quiet)
+    except OSError:
+        mount("tmpfs", _CGROUPS, "tmpfs", quiet, "size=64k,mode=755")

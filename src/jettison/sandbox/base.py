@@ -49,7 +49,9 @@ class ProcessSpec:
 class Sandbox(Protocol):
     """Runs processes apart from this machine's own files and processes."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
 
     def check(self) -> str:
         """Why this sandbox cannot be used here, or "" when it can."""
@@ -65,7 +67,8 @@ class Sandbox(Protocol):
 
         `output(stream, data)` gets what the process writes to 1 and 2; None lets
         it use this process's own terminal and streams. When `cancel` is set, the process and
-        all its children are killed and Cancelled is raised. `work` is an empty folder that the sandbox may fill;
-        the caller removes it. Must be called inside `kernel.private_mounts`. Raises SandboxError
-        when the process cannot be started (program not found: exit status 127 with a message through `output`).
+        all its children are killed and Cancelled is raised. `work` is an empty folder that the
+        sandbox may fill; the caller removes it. Must be called inside `kernel.private_mounts`.
+        Raises SandboxError when the process cannot be started. A program that is not in the image
+        gives exit status 127, one that cannot be executed 126, both with a message through `output`.
         """

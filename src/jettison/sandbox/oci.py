@@ -1,0 +1,229 @@
+"""Runs a process with an OCI runtime, crun or runc, in the foreground."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jettison import kernel
+from jettison.errors import Cancelled, SandboxError
+from jettison.sandbox import complaints, process
+from jettison.sandbox.base import ProcessSpec, Sandbox
+from jettison.sandbox.spec import config_json
+
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+_ENVIRONMENT = {"PATH": SEARCH_PATH}
+"""Of the runtime itself: nothing of this process's environment gets near a step."""
+
+
+def choose(runtime: str = "", search_path: str = SEARCH_PATH) -> Sandbox:
+    """The sandbox to use: a runtime by name or path, or crun, else runc, whichever is there.
+
+    Never fails; what is wrong comes from `check`.
+    """
+    for name in [runtime] if runtime else ["crun", "runc"]:
+        path = _which(name, search_path)
+        if path:
+            return OciSandbox(os.path.basename(path), path)
+    return OciSandbox(runtime or "crun", "")
+
+
+@dataclass(frozen=True, slots=True)
+class OciSandbox:
+    """An OCI runtime. `path` is "" when there is none."""
+
+    name: str
+    path: str
+
+    def check(self) -> str:
+        """See Sandbox.check."""
+        if not self.path:
+            return (
+                f"no OCI runtime: {self.name} was not found. Install the package crun (or runc), "
+                "or name another one with --runtime"
+            )
+        if os.geteuid() != 0:
+            return "mounting needs root, or a user namespace in which this user is root"
+        held = _held_capabilities()
+        missing = [
+            name for name, bit in (("CAP_SYS_ADMIN", 21), ("CAP_SYS_CHROOT", 18)) if not held >> bit & 1
+        ]
+        if missing:
+            return f"this process lacks {' and '.join(missing)}; {self.name} cannot make a container"
+        return ""
+
+    def run(
+        self,
+        spec: ProcessSpec,
+        output: Callable[[int, bytes], None] | None,
+        cancel: threading.Event,
+        work: str,
+    ) -> int:
+        """See Sandbox.run."""
+        if cancel.is_set():
+            raise Cancelled("the build was cancelled")
+        if problem := self.check():
+            raise SandboxError(problem)
+        covered = _keep_off_disk(work)
+        try:
+            return self._run(spec, output, cancel, work, seccomp=not spec.privileged)
+        finally:
+            if covered:
+                kernel.umount(work, kernel.MNT_DETACH)
+
+    def _run(
+        self,
+        spec: ProcessSpec,
+        output: Callable[[int, bytes], None] | None,
+        cancel: threading.Event,
+        work: str,
+        *,
+        seccomp: bool,
+    ) -> int:
+        config = config_json(
+            spec,
+            held=_held_capabilities(),
+            user_namespace=_in_user_namespace(),
+            seccomp=seccomp,
+        )
+        container = "jettison-" + os.urandom(8).hex()
+        _write(os.path.join(work, "config.json"), config)
+        log = os.path.join(work, "log")
+        _write(log, b"")
+        own_pids = bool(_wrapper())
+        argv = [*_wrapper(), *self._command(work, log), "run", "--bundle", work]
+        argv += ["--pid-file", os.path.join(work, "pid"), container]
+        emit = output or _own_stream
+        try:
+            child = process.start(
+                argv, _ENVIRONMENT, piped=output is not None and not spec.terminal, own_pids=own_pids
+            )
+        except OSError as error:
+            raise SandboxError(f"cannot start {self.name}: {error}") from error
+        try:
+            ending = process.finish(child, emit, cancel, lambda pid: _kill(pid, work))
+        finally:
+            _remove_cgroup(container)
+        if ending.cancelled:
+            raise Cancelled("the build was cancelled")
+        if ending.status == 0:
+            if ending.held:
+                emit(2, ending.held)
+            return 0
+        complaint = complaints.find(ending.held, _read(log))
+        if complaint is None:
+            if ending.held:
+                emit(2, ending.held)
+            return ending.status
+        if seccomp and complaints.lacks_seccomp(complaint):
+            return self._run(spec, output, cancel, work, seccomp=False)
+        status, message = complaints.explain(complaint, spec.args[0])
+        if not status:
+            raise SandboxError(f"{self.name} could not start the process: {message}")
+        emit(2, message.encode() + b"\n")
+        return status
+
+    def _command(self, work: str, log: str) -> list[str]:
+        command = [self.path, "--root", os.path.join(work, "state"), "--log", log, "--log-format=json"]
+        if self.name.startswith("crun"):
+            command.append("--cgroup-manager=disabled")
+        elif _in_user_namespace():
+            command.append("--rootless=true")
+        return command
+
+
+def _which(name: str, search_path: str) -> str:
+    if "/" in name:
+        path = os.path.abspath(name)
+        return path if os.access(path, os.X_OK) and os.path.isfile(path) else ""
+    for folder in search_path.split(":"):
+        path = os.path.join(folder, name)
+        if folder and os.access(path, os.X_OK) and os.path.isfile(path):
+            return path
+    return ""
+
+
+@functools.cache
+def _wrapper() -> tuple[str, ...]:
+    """What goes in front of the runtime: it dies with us, and sees the /proc of its own PID namespace.
+
+    Empty where the tools (util-linux) or the right to mount /proc are missing.
+    """
+    setpriv, unshare = _which("setpriv", SEARCH_PATH), _which("unshare", SEARCH_PATH)
+    if not setpriv or not unshare:
+        return ()
+    wrapper = (setpriv, "--pdeathsig=KILL", unshare, "--mount-proc")
+    if not _in_user_namespace():
+        return wrapper
+    # Where parts of /proc are covered, as in other containers, no new one may be mounted.
+    try:
+        child = process.start([*wrapper, "/bin/true"], _ENVIRONMENT, piped=True, own_pids=True)
+    except OSError:
+        return ()
+    ending = process.finish(child, lambda stream, data: None, threading.Event(), process.kill)
+    return wrapper if ending.status == 0 else ()
+
+
+@functools.cache
+def _held_capabilities() -> int:
+    with open("/proc/self/status") as file:
+        for line in file:
+            if line.startswith("CapPrm:"):
+                return int(line.split()[1], 16)
+    return 0
+
+
+@functools.cache
+def _in_user_namespace() -> bool:
+    """Whether root here is root of a user namespace only."""
+    with open("/proc/self/uid_map") as file:
+        return file.read().split() != ["0", "0", "4294967295"]
+
+
+def _keep_off_disk(work: str) -> bool:
+    """Secrets in the environment end up in config.json: hold it in memory, seen by this thread only."""
+    try:
+        kernel.mount("tmpfs", work, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=700,size=32m")
+    except OSError:
+        return False
+    return True
+
+
+def _kill(pid: int, work: str) -> None:
+    """End the runtime. Without a PID namespace around it, end the container, which it would leave behind."""
+    if not _wrapper():
+        text = _read(os.path.join(work, "pid")).strip()
+        if text.isdigit():
+            process.kill(int(text))
+            return
+    process.kill(pid)
+
+
+def _remove_cgroup(container: str) -> None:
+    """runc makes a cgroup, and leaves it behind when killed."""
+    try:
+        os.rmdir(os.path.join("/sys/fs/cgroup", container))
+    except OSError:
+        pass
+
+
+def _own_stream(stream: int, data: bytes) -> None:
+    os.write(stream, data)
+
+
+def _write(path: str, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(data)
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""

@@ -1,0 +1,220 @@
+"""One child process that cannot outlive this one: started, listened to, ended.
+
+The child is the first process of a PID namespace of its own, so the kernel ends all that it started as
+soon as it is gone; and it is told to die with the thread that started it. Both
+hold even when this process is killed by SIGKILL.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from jettison import kernel
+
+_TICK_MS = 50
+"""How often `cancel` is looked at."""
+
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A running child. `out` and `err` are the read ends of its pipes, or -1 when it has our own streams."""
+
+    pid: int
+    out: int = -1
+    err: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a child ended. `held` is all that it wrote, if to 2 and just before its end; not passed on."""
+
+    status: int
+    cancelled: bool
+    held: bytes = b""
+
+
+def start(argv: Sequence[str], environment: Mapping[str, str], *, piped: bool, own_pids: bool) -> Child:
+    """Start a program by its absolute path. With `piped`, it reads nothing and has its own session.
+
+    `own_pids` makes it the first process of a new PID namespace. Raises OSError.
+    """
+    if not piped:
+        return Child(_spawn(argv, environment, [], own_pids=own_pids, own_session=False))
+    out, out_write = os.pipe()
+    err, err_write = os.pipe()
+    actions: list[tuple[int | str, ...]] = [
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, out_write, 1),
+        (os.POSIX_SPAWN_DUP2, err_write, 2),
+    ]
+    try:
+        pid = _spawn(argv, environment, actions, own_pids=own_pids, own_session=True)
+    except BaseException:
+        os.close(out)
+        os.close(err)
+        raise
+    finally:
+        os.close(out_write)
+        os.close(err_write)
+    return Child(pid, out, err)
+
+
+def _spawn(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    actions: list[tuple[int | str, ...]],
+    *,
+    own_pids: bool,
+    own_session: bool,
+) -> int:
+    if not own_pids:
+        return _posix_spawn(argv, environment, actions, own_session)
+    here = os.open("/proc/thread-self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        kernel.unshare(kernel.CLONE_NEWPID)
+        try:
+            return _posix_spawn(argv, environment, actions, own_session)
+        finally:
+            kernel.setns(here, kernel.CLONE_NEWPID)
+    finally:
+        os.close(here)
+
+
+def _posix_spawn(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    actions: list[tuple[int | str, ...]],
+    own_session: bool,
+) -> int:
+    return os.posix_spawn(
+        argv[0],
+        list(argv),
+        environment,
+        file_actions=actions,
+        setsid=own_session,
+        setsigmask=(),
+        # Python ignores these two; what runs in a step must not inherit that.
+        setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+    )
+
+
+def finish(
+    child: Child,
+    output: Callable[[int, bytes], None],
+    cancel: threading.Event,
+    kill: Callable[[int], None],
+) -> Ending:
+    """Pass the child's output on until it ends; reap it and close its pipes.
+
+    When `cancel` is set, or `output` raises, `kill(pid)` is called first.
+    """
+    listener = _Listener(output)
+    try:
+        cancelled = _listen(child, listener, cancel)
+        if cancelled:
+            kill(child.pid)
+        status = _reap(child.pid)
+        if not cancelled:
+            for stream, descriptor in ((1, child.out), (2, child.err)):
+                _drain(descriptor, stream, listener)
+        return Ending(status, cancelled, listener.held)
+    except BaseException:
+        kill(child.pid)
+        _reap(child.pid)
+        raise
+    finally:
+        for descriptor in (child.out, child.err):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+class _Listener:
+    """Holds the first output back for a moment if it goes to 2: it may be the runtime's own complaint."""
+
+    def __init__(self, output: Callable[[int, bytes], None]) -> None:
+        self._output = output
+        self._first = True
+        self.held = b""
+
+    def take(self, stream: int, data: bytes) -> None:
+        if self._first and stream == 2:
+            self._first = False
+            self.held = data
+            return
+        self.release()
+        self._output(stream, data)
+
+    def release(self) -> None:
+        self._first = False
+        if self.held:
+            held, self.held = self.held, b""
+            self._output(2, held)
+
+
+def _listen(child: Child, listener: _Listener, cancel: threading.Event) -> bool:
+    """Read until the child has ended. True: `cancel` came first."""
+    poll = select.poll()
+    ended = os.pidfd_open(child.pid)
+    streams = {child.out: 1, child.err: 2}
+    try:
+        for descriptor in (ended, *streams):
+            if descriptor >= 0:
+                os.set_blocking(descriptor, False)
+                poll.register(descriptor, select.POLLIN)
+        while not cancel.is_set():
+            ready = {descriptor for descriptor, _ in poll.poll(_TICK_MS)}
+            for descriptor in sorted(ready - {ended}):
+                if not _pass_on(descriptor, streams[descriptor], listener):
+                    poll.unregister(descriptor)
+            if ended in ready:
+                return False
+            if not ready:
+                listener.release()
+        return True
+    finally:
+        os.close(ended)
+
+
+def _pass_on(descriptor: int, stream: int, listener: _Listener) -> bool:
+    """Pass one chunk on. False at the end of the stream."""
+    try:
+        data = os.read(descriptor, _CHUNK)
+    except BlockingIOError:
+        return True
+    if data:
+        listener.take(stream, data)
+    return bool(data)
+
+
+def _drain(descriptor: int, stream: int, listener: _Listener) -> None:
+    """What is still in a pipe whose writers are gone; one that has escaped is not waited for."""
+    while descriptor >= 0:
+        try:
+            data = os.read(descriptor, _CHUNK)
+        except BlockingIOError:
+            return
+        if not data:
+            return
+        listener.take(stream, data)
+
+
+def _reap(pid: int) -> int:
+    """Wait for the end of a child; 128 + n for signal n."""
+    _, status = os.waitpid(pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def kill(pid: int) -> None:
+    """SIGKILL, if it is still there. Only for children that were not waited for yet."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
