@@ -99,7 +99,9 @@ def hub_answers() -> bool:
         print("Docker Hub does not answer within 30 seconds")
         return False
     if done.returncode:
-        reason = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [done.stderr.strip()]
+        reason = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [
+            done.stderr.strip()
+        ]
         print(f"Docker Hub cannot be used here: {reason[0]}")
     return done.returncode == 0
 

@@ -1,0 +1,1 @@
+"""The installed command as a user meets it, from the Dockerfile to the running container."""

@@ -1,0 +1,114 @@
+"""Builds the founders' seed cases with their own `measure`, and compares with what BuildKit made of them.
+
+Once with the base images in the local store and no registry at all, and for some cases
+again with the bases in a registry on loopback that stands in as a mirror.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import bases
+from tests.bases.make import push
+from tests.conftest import COMMAND, Jettison
+from tests.needed import SEED_CASES, needed
+from tests.registry import running_registry
+from tests.seed.reference import differences
+
+MEASURE = SEED_CASES / "measure"
+CASES = sorted(path.parent.name for path in SEED_CASES.glob("*/case.json")) if MEASURE.exists() else []
+MIRRORED = ("conditional", "parallel", "java-distroless", "tester")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not CASES, reason=f"the seed cases are not at {SEED_CASES}"),
+    pytest.mark.skipif(
+        os.geteuid() != 0, reason="the base images are made, and the servers started, as root"
+    ),
+]
+
+
+@pytest.fixture(scope="session")
+def base_images() -> Path:
+    return bases.ensure(*needed())
+
+
+@pytest.fixture(scope="session")
+def base_sizes(base_images: Path) -> set[int]:
+    return {path.stat().st_size for name in needed() for path in blobs(base_images, name)}
+
+
+def blobs(folder: Path, name: str) -> Iterator[Path]:
+    yield from (bases.layout_of(name, folder)[0] / "blobs" / "sha256").iterdir()
+
+
+@pytest.fixture(scope="session")
+def filled_store(session_folder: Path, base_images: Path) -> Path:
+    """A store that holds every base image."""
+    store = session_folder / "seed-store"
+    for name in needed():
+        folder, tag = bases.layout_of(name, base_images)
+        Jettison(store).ok("load", f"{folder}:{tag}", name)
+    return store
+
+
+@pytest.fixture(scope="session")
+def mirror(session_folder: Path, base_images: Path) -> Iterator[str]:
+    """A registry on loopback with every base image."""
+    with running_registry(session_folder) as address:
+        push(base_images, needed(), address)
+        yield address
+
+
+def measure(case: str, tmp_path: Path, environment: dict[str, str]) -> dict[str, dict[str, object]]:
+    """Run `measure` over one case; return its facts by build. It checks config, files and answers itself."""
+    record = tmp_path / "facts.json"
+    command = f"{shlex.join([*COMMAND, 'build', '--progress', 'plain'])} {{flags}}"
+    done = subprocess.run(
+        [sys.executable, MEASURE, case, "--record", record, "--builder",
+         f"{command} --output type=oci,dest={{out}} {{context}}"],
+        env={**os.environ, **environment}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    found: dict[str, dict[str, object]] = json.loads(record.read_text())[case]
+    return found
+
+
+def compare(case: str, facts: dict[str, dict[str, object]], base_sizes: set[int]) -> None:
+    reference = json.loads((SEED_CASES / "reference.json").read_text())[case]
+    assert facts.keys() == reference.keys()
+    wrong = [
+        f"{case}/{build}: {line}"
+        for build in reference
+        for line in differences(facts[build], reference[build], base_sizes)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_from_the_local_store(case: str, tmp_path: Path, filled_store: Path, base_sizes: set[int]) -> None:
+    environment = {
+        "JETTISON_ROOT": str(filled_store),
+        "JETTISON_REGISTRY_MIRRORS": "docker.io=http://127.0.0.1:1,gcr.io=http://127.0.0.1:1",
+    }
+    compare(case, measure(case, tmp_path, environment), base_sizes)
+
+
+@pytest.mark.parametrize("case", [case for case in MIRRORED if case in CASES])
+def test_through_a_mirror(
+    case: str, tmp_path: Path, mirror: str, base_sizes: set[int], empty_jettison: Jettison
+) -> None:
+    environment = {
+        "JETTISON_ROOT": str(empty_jettison.root),
+        "JETTISON_REGISTRY_MIRRORS": f"docker.io=http://{mirror},gcr.io=http://{mirror}",
+    }
+    compare(case, measure(case, tmp_path, environment), base_sizes)
