@@ -12,7 +12,8 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 ROWS = (
     ("cli", "api", "testing"),
-    ("build", "progress"),
+    ("worker",),
+    ("build", "container", "progress"),
     ("executor",),
     ("solver",),
     ("cache", "sources", "exporters"),

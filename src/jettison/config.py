@@ -59,6 +59,11 @@ def load(environment: Mapping[str, str], *, root: str = "", runtime: str = "", f
     )
 
 
+def variables() -> dict[str, str]:
+    """This process's environment, for callers of the API that give none of their own."""
+    return dict(os.environ)
+
+
 def _default_root(environment: Mapping[str, str]) -> str:
     if os.geteuid() == 0 and "JETTISON_ROOTLESS" not in environment:
         return "/var/lib/jettison"

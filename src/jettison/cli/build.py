@@ -198,23 +198,9 @@ def _network(mode: str) -> str:
 
 def _host(text: str) -> str:
     """NAME:ADDRESS, of that or of NAME=ADDRESS (IPv6 addresses with or without brackets)."""
-    sign = "=" if "=" in text else ":"
-    name, _, address = text.partition(sign)
-    if address.startswith("[") and address.endswith("]"):
-        address = address[1:-1]
-    if not name or not address:
-        raise UsageError(f"--add-host {text!r} is not NAME:ADDRESS", hint="--add-host db:10.0.0.5")
-    if address == "host-gateway":
-        address = "127.0.0.1"
-    import socket
+    from jettison.sandbox.network import parse_host
 
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, address)
-            return f"{name}:{address}"
-        except OSError:
-            continue
-    raise UsageError(f"--add-host {text!r}: {address!r} is no IP address")
+    return ":".join(parse_host(text))
 
 
 def _write_files(parsed: Parsed, result: BuildResult) -> None:

@@ -112,7 +112,7 @@ def test_harmless_docker_options_are_noted(tmp_path: Path) -> None:
         (["--jobs", "many", "."], "--jobs"),
         (["--network", "bridge", "."], "bridge"),
         (["--add-host", "db", "."], "--add-host"),
-        (["--add-host", "db:nonsense", "."], "no IP address"),
+        (["--add-host", "db:nonsense", "."], "db:nonsense"),
         (["--build-arg", "=1", "."], "no name"),
         (["--build-context", "x", "."], "NAME=VALUE"),
         (["--platform", "linux/arm64,linux/amd64", "."], "several platforms"),

@@ -1,0 +1,154 @@
+"""The Python API: `jettison.build(...)`. The command line is a thin layer over the same request and result.
+
+As root a build runs in this process. For an ordinary user it runs in a child process inside a
+user namespace (`jettison.worker`), because the caller's own process must not change; events, result
+and errors come back as the same types.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from jettison.events import Emit, Event, ignore
+from jettison.request import BuildRequest, BuildResult, Output, Secret
+
+if TYPE_CHECKING:
+    from jettison.config import Config
+
+PathLike = str | os.PathLike[str]
+
+
+def build(
+    context: PathLike = ".",
+    *,
+    tags: str | Iterable[str] = (),
+    target: str | Iterable[str] | None = None,
+    file: PathLike | None = None,
+    dockerfile: str | None = None,
+    build_args: Mapping[str, str | None] | None = None,
+    build_contexts: Mapping[str, PathLike] | None = None,
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    secrets: Iterable[Secret] = (),
+    ssh: Iterable[str] = (),
+    outputs: Output | Iterable[Output] = (),
+    platform: str = "",
+    no_cache: bool | Iterable[str] = False,
+    pull: bool = False,
+    push: bool = False,
+    load: bool = False,
+    jobs: int = 0,
+    network: str = "default",
+    hosts: Iterable[str] = (),
+    environment: Mapping[str, str] | None = None,
+    runtime: str = "",
+    on_event: Emit | None = None,
+    cancel: threading.Event | None = None,
+    root: PathLike | None = None,
+    config: Config | None = None,
+) -> BuildResult:
+    """Build an image; the arguments mean what the options of `jettison build` mean.
+
+    `dockerfile` is the Dockerfile's own text, in place of a `file`. `no_cache` is True, or the stages to
+    build anew. `environment` are the variables that build arguments and secrets may
+    take (default: this process's). `on_event` is called from several threads, one
+    at a time. Setting `cancel` stops the build. `config` wins over `root` and the configuration file.
+    Raises the classes of `jettison.errors`: StepFailed when a RUN fails, Cancelled when it was told to stop.
+    """
+    request = BuildRequest(
+        context=os.fspath(context),
+        file=os.fspath(file) if file is not None else "",
+        file_text=dockerfile,
+        tags=_several(tags),
+        targets=_several(target or ()),
+        build_args=dict(build_args or {}),
+        build_contexts={name: os.fspath(value) for name, value in (build_contexts or {}).items()},
+        labels=dict(labels or {}),
+        annotations=dict(annotations or {}),
+        secrets=tuple(secrets),
+        ssh=tuple(ssh),
+        outputs=(outputs,) if isinstance(outputs, Output) else tuple(outputs),
+        platform=platform,
+        no_cache=(("*",) if no_cache else ()) if isinstance(no_cache, bool) else _several(no_cache),
+        pull=pull,
+        push=push,
+        load=load,
+        jobs=jobs,
+        network=network,
+        hosts=tuple(hosts),
+        environment=_environment(environment),
+        runtime=runtime,
+    )
+    return build_request(request, on_event=on_event, cancel=cancel, root=root, config=config)
+
+
+def build_request(
+    request: BuildRequest,
+    *,
+    on_event: Emit | None = None,
+    cancel: threading.Event | None = None,
+    root: PathLike | None = None,
+    config: Config | None = None,
+) -> BuildResult:
+    """Build what a request asks for. See `build`."""
+    if config is None:
+        from jettison.config import load
+
+        config = load(
+            _environment(request.environment or None),
+            root=os.fspath(root) if root is not None else "",
+            runtime=request.runtime,
+        )
+    emit = _one_at_a_time(on_event) if on_event is not None else ignore
+    cancel = cancel if cancel is not None else threading.Event()
+    if os.geteuid() != 0:
+        from jettison.worker import build_in_worker
+
+        return build_in_worker(request, config, emit, cancel)
+    from jettison.build import build as build_here
+
+    return build_here(request, config, emit, cancel)
+
+
+async def build_async(context: PathLike = ".", **arguments: object) -> BuildResult:
+    """`build` for programs with an event loop: it runs in a thread; a cancelled task stops the build."""
+    import asyncio
+    from typing import Any, cast
+
+    given = cast(dict[str, Any], arguments)
+    cancel = given.setdefault("cancel", None) or threading.Event()
+    given["cancel"] = cancel
+    work = asyncio.ensure_future(asyncio.to_thread(build, context, **given))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        cancel.set()
+        await asyncio.wait([work])
+        if not work.cancelled():
+            work.exception()
+        raise
+
+
+def _several(value: str | Iterable[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _environment(given: Mapping[str, str] | None) -> dict[str, str]:
+    if given is not None:
+        return dict(given)
+    from jettison.config import variables
+
+    return variables()
+
+
+def _one_at_a_time(emit: Emit) -> Emit:
+    lock = threading.Lock()
+
+    def locked(event: Event) -> None:
+        with lock:
+            emit(event)
+
+    return locked

@@ -1,0 +1,96 @@
+"""Requests, results and errors as plain JSON data: what a worker process and its caller say to each other."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from jettison import errors
+from jettison.errors import DockerfileError, JettisonError, Problem, RegistryError, StepFailed
+from jettison.progress.jsonl import location_from_json, location_to_json
+from jettison.request import BuildRequest, BuildResult, BuiltImage, Output, Secret
+
+
+def request_to_json(request: BuildRequest) -> dict[str, Any]:
+    """A request as plain data."""
+    out: dict[str, Any] = {field.name: getattr(request, field.name) for field in fields(request)}
+    out["outputs"] = [[item.type, item.dest, list(item.attributes)] for item in request.outputs]
+    out["secrets"] = [[item.id, item.src, item.env] for item in request.secrets]
+    if request.context_stream is not None:
+        from base64 import b64encode
+
+        out["context_stream"] = b64encode(request.context_stream).decode("ascii")
+    return out
+
+
+def request_from_json(data: dict[str, Any]) -> BuildRequest:
+    """The request that `request_to_json` made this of."""
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in data.items()
+    }
+    values["outputs"] = tuple(
+        Output(kind, dest, tuple((key, value) for key, value in attributes))
+        for kind, dest, attributes in data["outputs"]
+    )
+    values["secrets"] = tuple(Secret(*item) for item in data["secrets"])
+    if data["context_stream"] is not None:
+        from base64 import b64decode
+
+        values["context_stream"] = b64decode(data["context_stream"])
+    return BuildRequest(**values)
+
+
+def result_to_json(result: BuildResult) -> dict[str, Any]:
+    """A result as plain data."""
+    images = [{field.name: getattr(image, field.name) for field in fields(image)} for image in result.images]
+    return {"images": images, "ran": result.ran, "cached": result.cached, "seconds": result.seconds}
+
+
+def result_from_json(data: dict[str, Any]) -> BuildResult:
+    """The result that `result_to_json` made this of."""
+    images = tuple(BuiltImage(**{**image, "tags": tuple(image["tags"])}) for image in data["images"])
+    return BuildResult(images, data["ran"], data["cached"], data["seconds"])
+
+
+def error_to_json(error: JettisonError) -> dict[str, Any]:
+    """An error of ours as plain data."""
+    out: dict[str, Any] = {
+        "type": type(error).__name__,
+        "message": error.message,
+        "hint": error.hint,
+        "location": location_to_json(error.location) if error.location else None,
+        "temporary": error.temporary,
+    }
+    if isinstance(error, DockerfileError):
+        out["problems"] = [
+            [problem.message, location_to_json(problem.location) if problem.location else None, problem.hint]
+            for problem in error.problems
+        ]
+    elif isinstance(error, StepFailed):
+        out |= {"step": error.step, "exit_code": error.exit_code, "tail": list(error.tail)}
+    elif isinstance(error, RegistryError):
+        out["status"] = error.status
+    return out
+
+
+def error_from_json(data: dict[str, Any]) -> JettisonError:
+    """The error that `error_to_json` made this of: the same class, the same fields."""
+    kind = getattr(errors, data["type"], JettisonError)
+    if not (isinstance(kind, type) and issubclass(kind, JettisonError)):
+        kind = JettisonError
+    location = location_from_json(data["location"]) if data["location"] else None
+    known: dict[str, Any] = {"hint": data["hint"], "location": location}
+    if kind is DockerfileError:
+        return DockerfileError(
+            tuple(
+                Problem(message, location_from_json(place) if place else None, hint)
+                for message, place, hint in data["problems"]
+            )
+        )
+    if issubclass(kind, StepFailed):
+        known |= {"step": data["step"], "exit_code": data["exit_code"], "tail": tuple(data["tail"])}
+        return kind(data["message"], **known)
+    known["temporary"] = data["temporary"]
+    if issubclass(kind, RegistryError):
+        known["status"] = data["status"]
+    return kind(data["message"], **known)

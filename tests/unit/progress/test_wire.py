@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from jettison import errors
+from jettison.errors import (
+    DockerfileError,
+    JettisonError,
+    Problem,
+    RegistryError,
+    StepFailed,
+)
+from jettison.location import Location
+from jettison.progress import wire
+from jettison.request import BuildRequest, BuildResult, BuiltImage, Output, Secret
+
+PLACE = Location("Dockerfile", 3, 4)
+FULL = BuildRequest(
+    context="/c",
+    context_stream=b"\x00\xff",
+    file="f",
+    file_text="FROM a",
+    tags=("a", "s=b"),
+    targets=("s",),
+    build_args={"A": "1", "B": None},
+    build_contexts={"base": "/x"},
+    labels={"k": "v"},
+    annotations={"o": "p"},
+    secrets=(Secret("i", "s", "e"),),
+    ssh=("default",),
+    outputs=(Output("oci", "x", (("tar", "false"), ("name", "n"))), Output("local", "d")),
+    platform="linux/arm64",
+    no_cache=("s",),
+    pull=True,
+    jobs=3,
+    network="none",
+    hosts=("a:1.2.3.4",),
+    environment={"P": "\udcff"},
+    runtime="crun",
+    push=True,
+    load=True,
+)
+
+
+@pytest.mark.parametrize("request_", [BuildRequest(), FULL])
+def test_requests_come_back(request_: BuildRequest) -> None:
+    text = json.dumps(wire.request_to_json(request_))
+    assert wire.request_from_json(json.loads(text)) == request_
+
+
+def test_results_come_back() -> None:
+    image = BuiltImage("final", "sha256:a", "sha256:b", ("x:1",), 5)
+    result = BuildResult((image, image), 1, 2, 0.5)
+    assert wire.result_from_json(json.loads(json.dumps(wire.result_to_json(result)))) == result
+
+
+EVERY: list[JettisonError] = [
+    *(
+        kind("message", hint="hint", location=PLACE, temporary=True)
+        for kind in (
+            errors.UsageError,
+            errors.ConfigError,
+            errors.GraphError,
+            errors.SourceError,
+            errors.NotFound,
+            errors.StoreError,
+            errors.SandboxError,
+            errors.ExportError,
+            errors.Cancelled,
+            errors.JettisonError,
+        )
+    ),
+    RegistryError("message", status=503, temporary=True),
+    StepFailed("message", step="[a 1/1] RUN x", exit_code=7, tail=("one", "two"), location=PLACE),
+    DockerfileError((Problem("one", PLACE, "hint"), Problem("two"))),
+]
+
+
+@pytest.mark.parametrize("error", EVERY, ids=lambda error: type(error).__name__)
+def test_errors_come_back_as_the_same_class(error: JettisonError) -> None:
+    got = wire.error_from_json(json.loads(json.dumps(wire.error_to_json(error))))
+    assert type(got) is type(error)
+    assert got.__dict__ == error.__dict__
+    assert str(got) == str(error)
+
+
+def test_no_error_class_is_forgotten() -> None:
+    def below(kind: type[JettisonError]) -> set[type[JettisonError]]:
+        return {kind}.union(*(below(child) for child in kind.__subclasses__()))
+
+    ours = {kind for kind in below(JettisonError) if kind.__module__ == "jettison.errors"}
+    assert {type(error) for error in EVERY} == ours
+
+
+def test_an_unknown_class_is_at_least_an_error_of_ours() -> None:
+    data = wire.error_to_json(JettisonError("m")) | {"type": "Location"}
+    assert type(wire.error_from_json(data)) is JettisonError
