@@ -122,7 +122,7 @@ def _decode(entry: Any) -> tuple[Credential | None, str]:
         from binascii import Error
 
         try:
-            text = b64decode(auth).decode()
+            text = b64decode(auth, validate=True).decode()
         except (Error, ValueError, TypeError):
             return None, "an entry's auth is not base64"
         user, _, password = text.partition(":")
