@@ -16,6 +16,14 @@ _LATE_RUNC = re.compile(
 _LATE_CRUN = re.compile(r"exec container process ")
 
 
+_PREFIXES = (b'{"', b"exec ", b"executable ", b"open executable", b"chdir ", b"runc run failed", b"seccomp")
+
+
+def suspect(data: bytes) -> bool:
+    """Whether output may come from the runtime and not from the process. Wrong guesses do no harm."""
+    return data.startswith(_PREFIXES) and data.count(b"\n") <= 1
+
+
 def find(held: bytes, log: bytes) -> str | None:
     """The runtime's complaint, from its log or from the only thing written; None: the process did run.
 

@@ -105,7 +105,7 @@ class OciSandbox:
         except OSError as error:
             raise SandboxError(f"cannot start {self.name}: {error}") from error
         try:
-            ending = process.finish(child, emit, cancel, lambda pid: _kill(pid, work))
+            ending = process.finish(child, emit, cancel, lambda pid: _kill(pid, work), complaints.suspect)
         finally:
             _remove_cgroup(container)
         if ending.cancelled:
@@ -164,7 +164,9 @@ def _wrapper() -> tuple[str, ...]:
         child = process.start([*wrapper, "/bin/true"], _ENVIRONMENT, piped=True, own_pids=True)
     except OSError:
         return ()
-    ending = process.finish(child, lambda stream, data: None, threading.Event(), process.kill)
+    ending = process.finish(
+        child, lambda stream, data: None, threading.Event(), process.kill, lambda data: False
+    )
     return wrapper if ending.status == 0 else ()
 
 

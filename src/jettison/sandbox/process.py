@@ -19,6 +19,9 @@ from jettison import kernel
 _TICK_MS = 50
 """How often `cancel` is looked at."""
 
+_HOLD_TICKS = 40
+"""For so many ticks without output, output that may be a complaint of the runtime is held back."""
+
 _CHUNK = 1 << 16
 
 
@@ -100,8 +103,8 @@ def _posix_spawn(
         file_actions=actions,
         setsid=own_session,
         setsigmask=(),
-        # Python ignores these two; what runs in a step must not inherit that.
-        setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+        # Python ignores SIGPIPE, and nohup or a script perhaps more; a step must not inherit that.
+        setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
     )
 
 
@@ -110,12 +113,14 @@ def finish(
     output: Callable[[int, bytes], None],
     cancel: threading.Event,
     kill: Callable[[int], None],
+    suspect: Callable[[bytes], bool],
 ) -> Ending:
     """Pass the child's output on until it ends; reap it and close its pipes.
 
-    When `cancel` is set, or `output` raises, `kill(pid)` is called first.
+    Its first output is held back if it goes to 2 and `suspect` says that it may come from the
+    runtime. When `cancel` is set, or `output` raises, `kill(pid)` is called first.
     """
-    listener = _Listener(output)
+    listener = _Listener(output, suspect)
     try:
         cancelled = _listen(child, listener, cancel)
         if cancelled:
@@ -136,20 +141,28 @@ def finish(
 
 
 class _Listener:
-    """Holds the first output back for a moment if it goes to 2: it may be the runtime's own complaint."""
+    """Passes output on, but for what may be the runtime's own complaint."""
 
-    def __init__(self, output: Callable[[int, bytes], None]) -> None:
+    def __init__(self, output: Callable[[int, bytes], None], suspect: Callable[[bytes], bool]) -> None:
         self._output = output
+        self._suspect = suspect
         self._first = True
+        self._ticks = 0
         self.held = b""
 
     def take(self, stream: int, data: bytes) -> None:
-        if self._first and stream == 2:
+        if self._first and stream == 2 and self._suspect(data):
             self._first = False
             self.held = data
             return
         self.release()
         self._output(stream, data)
+
+    def tick(self) -> None:
+        """Nothing came for a while."""
+        self._ticks += 1
+        if self._ticks > _HOLD_TICKS:
+            self.release()
 
     def release(self) -> None:
         self._first = False
@@ -176,7 +189,7 @@ def _listen(child: Child, listener: _Listener, cancel: threading.Event) -> bool:
             if ended in ready:
                 return False
             if not ready:
-                listener.release()
+                listener.tick()
         return True
     finally:
         os.close(ended)
