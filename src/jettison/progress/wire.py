@@ -75,7 +75,7 @@ def error_to_json(error: JettisonError) -> dict[str, Any]:
 
 def error_from_json(data: dict[str, Any]) -> JettisonError:
     """The error that `error_to_json` made this of: the same class, the same fields."""
-    kind = getattr(errors, data["type"], JettisonError)
+    kind: Any = getattr(errors, data["type"], JettisonError)
     if not (isinstance(kind, type) and issubclass(kind, JettisonError)):
         kind = JettisonError
     location = location_from_json(data["location"]) if data["location"] else None
@@ -87,10 +87,11 @@ def error_from_json(data: dict[str, Any]) -> JettisonError:
                 for message, place, hint in data["problems"]
             )
         )
-    if issubclass(kind, StepFailed):
+    if kind is StepFailed:
         known |= {"step": data["step"], "exit_code": data["exit_code"], "tail": tuple(data["tail"])}
-        return kind(data["message"], **known)
+        return StepFailed(data["message"], **known)
     known["temporary"] = data["temporary"]
-    if issubclass(kind, RegistryError):
+    if kind is RegistryError:
         known["status"] = data["status"]
-    return kind(data["message"], **known)
+    made: JettisonError = kind(data["message"], **known)
+    return made
