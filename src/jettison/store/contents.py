@@ -1,0 +1,51 @@
+"""The content of a file entry: the name of a file, its bytes, or a stream."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from jettison.errors import StoreError
+
+Content = str | bytes | BinaryIO | None
+_PIECE = 1 << 20
+
+
+def pieces(content: Content) -> Iterator[bytes]:
+    """The content in pieces of at most 1 MiB."""
+    if content is None:
+        return
+    if isinstance(content, bytes):
+        yield content
+    elif isinstance(content, str):
+        # Not through a symlink, and no waiting for the other end of a fifo that took the file's place.
+        fd = os.open(content, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            while piece := os.read(fd, _PIECE):
+                yield piece
+        finally:
+            os.close(fd)
+    else:
+        while piece := content.read(_PIECE):
+            yield piece
+
+
+def size_of(content: Content, stated: int) -> int:
+    """The bytes a content will have; for a stream what its entry states."""
+    if content is None:
+        return 0
+    if isinstance(content, bytes):
+        return len(content)
+    if isinstance(content, str):
+        return os.stat(content, follow_symlinks=False).st_size
+    return stated
+
+
+def changed(path: str, expected: int, got: int) -> StoreError:
+    """The error for a file that grew or shrank while it was read."""
+    return StoreError(
+        f"{path!r} changed while it was being read: {expected} bytes expected, {got} found",
+        hint="build again when nothing writes to it",
+        temporary=True,
+    )

@@ -1,0 +1,157 @@
+"""The one SQLite file of a store: schema, versions, and access from several threads and processes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from jettison.errors import StoreError
+
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 120
+
+SCHEMA = """
+CREATE TABLE layers (
+    id TEXT PRIMARY KEY, diff_id TEXT NOT NULL DEFAULT '', blob TEXT NOT NULL DEFAULT '',
+    blob_size INTEGER NOT NULL DEFAULT 0, media_type TEXT NOT NULL DEFAULT '',
+    size INTEGER NOT NULL DEFAULT 0, origin TEXT NOT NULL DEFAULT '', base INTEGER NOT NULL DEFAULT 0,
+    implied TEXT NOT NULL DEFAULT '[]', created REAL NOT NULL, last_used REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX layers_by_diff_id ON layers (diff_id) WHERE diff_id != '';
+CREATE TABLE renderings (
+    layer TEXT NOT NULL, compression TEXT NOT NULL, clamp INTEGER NOT NULL, diff_id TEXT NOT NULL,
+    blob TEXT NOT NULL, blob_size INTEGER NOT NULL, media_type TEXT NOT NULL,
+    PRIMARY KEY (layer, compression, clamp)
+) WITHOUT ROWID;
+CREATE TABLE records (
+    key TEXT PRIMARY KEY, layers TEXT NOT NULL, parts TEXT NOT NULL, created REAL NOT NULL,
+    last_used REAL NOT NULL, seconds REAL NOT NULL DEFAULT 0, size INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE images (
+    name TEXT PRIMARY KEY, manifest TEXT NOT NULL, media_type TEXT NOT NULL, config TEXT NOT NULL,
+    platform TEXT NOT NULL, blobs TEXT NOT NULL, created REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE file_hashes (
+    device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    ctime_ns INTEGER NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (device, inode)
+) WITHOUT ROWID;
+CREATE TABLE content (key TEXT PRIMARY KEY, digest TEXT NOT NULL, last_used REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE cache_mounts (
+    id TEXT PRIMARY KEY, folder TEXT NOT NULL, created REAL NOT NULL, last_used REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE remembered (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+class Database:
+    """A connection that all threads of a process share, one at a time; SQLite keeps processes apart."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        self._depth = 0
+        with self._reported():
+            self._connection = sqlite3.connect(
+                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+
+    def prepare(self) -> None:
+        """Make the tables of a new store. The caller holds the store's opening lock."""
+        with self._lock, self._reported():
+            version = self.version()
+            if version > SCHEMA_VERSION:
+                raise too_new(self._path, version)
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            if version == 0:
+                self._connection.executescript(
+                    f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
+                )
+
+    def version(self) -> int:
+        """The schema version of the file; 0 when it is empty."""
+        return int(self.read("PRAGMA user_version")[0][0])
+
+    def read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        with self._lock, self._reported():
+            return self._connection.execute(sql, values).fetchall()
+
+    def write(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Run one changing statement, and give the number of rows it touched."""
+        with self._lock, self._reported():
+            return self._connection.execute(sql, values).rowcount
+
+    def write_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run one changing statement for each row, in one transaction."""
+        with self.transaction(), self._reported():
+            self._connection.executemany(sql, rows)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """The only writer, in this process and all others, until the block ends. An exception undoes all of it."""
+        with self._lock:
+            if self._depth == 0:
+                with self._reported():
+                    self._connection.execute("BEGIN IMMEDIATE")
+            self._depth += 1
+            try:
+                yield
+            except BaseException:
+                self._depth -= 1
+                if self._depth == 0:
+                    self._roll_back()
+                raise
+            self._depth -= 1
+            if self._depth == 0:
+                try:
+                    with self._reported():
+                        self._connection.execute("COMMIT")
+                except BaseException:
+                    self._roll_back()
+                    raise
+
+    def _roll_back(self) -> None:
+        # SQLite has already rolled back by itself after some errors (a full disk among them).
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the file. Later calls raise StoreError."""
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            folder = os.path.dirname(self._path)
+            text = str(error)
+            if "full" in text:
+                raise StoreError(
+                    f"the store's database cannot grow: no space left in {folder}",
+                    hint="remove what is not needed with `jettison prune`, or use another folder with --root",
+                ) from error
+            if "locked" in text:
+                raise StoreError(
+                    f"the store's database in {folder} was locked for {BUSY_SECONDS} s",
+                    hint="another process holds it; is it stopped?",
+                    temporary=True,
+                ) from error
+            raise StoreError(
+                f"the store's database {self._path} cannot be used: {text}",
+                hint="if it is damaged, remove the whole store folder: it holds nothing but copies and caches",
+            ) from error
+
+
+def too_new(path: str, version: int) -> StoreError:
+    """The error for a store that a later jettison wrote."""
+    return StoreError(
+        f"{path} has version {version}; this jettison understands versions up to {SCHEMA_VERSION}",
+        hint="use the newer jettison, or another folder with --root",
+    )

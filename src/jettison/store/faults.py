@@ -1,0 +1,36 @@
+"""What the operating system says, as a StoreError."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from jettison.errors import StoreError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def store_error(error: OSError, doing: str, folder: str) -> StoreError:
+    """The StoreError for an OSError met while `doing` something in a folder of the store."""
+    if error.errno in _FULL:
+        return StoreError(
+            f"{doing}: no space left in {folder}",
+            hint="remove what is not needed with `jettison prune`, or use another folder with --root",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return StoreError(
+            f"{doing}: {error.strerror}: {error.filename or folder}",
+            hint=f"the store {folder} has to be writable for this user; --root names another",
+        )
+    name = f" ({error.filename})" if error.filename else ""
+    return StoreError(f"{doing}: {error.strerror or error}{name}")
+
+
+@contextmanager
+def faults(doing: str, folder: str) -> Iterator[None]:
+    """Turns an OSError of the block into a StoreError."""
+    try:
+        yield
+    except OSError as error:
+        raise store_error(error, doing, folder) from error

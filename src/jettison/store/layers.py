@@ -1,0 +1,261 @@
+"""The layers of a store: how they come in, and how one rendering is made from the other."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from jettison.errors import StoreError
+from jettison.store.base import Blob, Entry, Layer, LayerWriter
+from jettison.store.compress import compression_of
+from jettison.store.faults import faults
+from jettison.store.temporary import remove_tree
+
+if TYPE_CHECKING:
+    from jettison.store.store import Store
+
+_COLUMNS = "id, diff_id, blob, blob_size, media_type, size"
+
+
+class Layers:
+    """The layers of one store. Their folders are ROOT/layers/ID, with `tree` and `index` as far as they were made."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.folder = f"{store.root}/layers"
+
+    # -- looking up
+
+    def get(self, layer_id: str) -> Layer | None:
+        """A layer, or None if the store has it not."""
+        rows = self._store.db.read(f"SELECT {_COLUMNS} FROM layers WHERE id = ?", (layer_id,))
+        return _layer(rows[0]) if rows else None
+
+    def many(self, layer_ids: Sequence[str]) -> list[Layer]:
+        """Layers in the order asked for. Raises StoreError when one is missing."""
+        marks = ",".join("?" * len(layer_ids))
+        rows = self._store.db.read(f"SELECT {_COLUMNS} FROM layers WHERE id IN ({marks})", tuple(layer_ids))
+        found = {row[0]: _layer(row) for row in rows}
+        for layer_id in layer_ids:
+            if layer_id not in found:
+                raise missing(layer_id)
+        return [found[layer_id] for layer_id in layer_ids]
+
+    def by_diff_id(self, diff_id: str) -> Layer | None:
+        """A layer with this diff ID; one with a tree is preferred."""
+        rows = self._store.db.read(f"SELECT {_COLUMNS} FROM layers WHERE diff_id = ? ORDER BY id", (diff_id,))
+        layers = [_layer(row) for row in rows] if diff_id else []
+        return next((layer for layer in layers if self.has_tree(layer.id)), layers[0] if layers else None)
+
+    def all(self) -> list[Layer]:
+        """Every layer of the store."""
+        return [_layer(row) for row in self._store.db.read(f"SELECT {_COLUMNS} FROM layers ORDER BY id")]
+
+    def tree(self, layer_id: str) -> str:
+        """Where the tree of a layer is, or would be."""
+        return f"{self.folder}/{layer_id}/tree"
+
+    def has_tree(self, layer_id: str) -> bool:
+        """Whether the layer can be mounted as it is."""
+        return os.path.isdir(self.tree(layer_id))
+
+    def implied(self, layer_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """For layers whose trees have some: the directories that no entry of the layer names."""
+        marks = ",".join("?" * len(layer_ids))
+        rows = self._store.db.read(
+            f"SELECT id, implied FROM layers WHERE implied != '[]' AND id IN ({marks})", tuple(layer_ids)
+        )
+        return {row[0]: tuple(json.loads(row[1])) for row in rows}
+
+    # -- coming in
+
+    def register(self, diff_id: str, blob: Blob, origin: str) -> Layer:
+        """Make a base layer known; nothing is fetched. A layer with the same diff ID is used again."""
+        with self._store.db.transaction():
+            known = self.by_diff_id(diff_id)
+            if known is None:
+                known = Layer(self._new_id(), diff_id, blob)
+                self._insert(known, origin, base=True)
+            elif known.blob is None or not self._store.blobs.has(known.blob.digest):
+                # Whoever registered it first may be gone: the newest origin is the one that answers.
+                known = replace(known, blob=blob)
+                self._store.db.write(
+                    "UPDATE layers SET blob = ?, blob_size = ?, media_type = ?, origin = ? WHERE id = ?",
+                    (blob.digest, blob.size, blob.media_type, origin, known.id),
+                )
+            return known
+
+    def tree_writer(self) -> LayerWriter:
+        """A writer whose layer becomes a folder that can be mounted."""
+        from jettison.store.tree_writer import TreeLayerWriter
+
+        return TreeLayerWriter(self._store.session.new_folder("layer"), self._keep_tree)
+
+    def blob_writer(self, compression: str = "gzip", clamp: int | None = None) -> LayerWriter:
+        """A writer whose layer becomes a compressed blob, with modification times no later than `clamp` (seconds)."""
+        from jettison.store.blob_writer import BlobLayerWriter
+
+        return BlobLayerWriter(self._store.blobs, compression, clamp, self._keep_blob)
+
+    def commit_upper(self, upper: str, below: Sequence[str] | None = None) -> Layer:
+        """Adopt the upper directory of an overlay mount as a layer; it is gone from its place afterwards.
+
+        It has to be on the store's filesystem. With `below`, the ids of the layers under it, whiteouts and
+        opaque marks for what these layers have not are dropped.
+        """
+        from jettison.store.upper import bytes_of_files, drop_needless
+
+        with faults("adopting the files of a step", self._store.root):
+            if below is not None:
+                drop_needless(upper, self._store.view(below))
+            return self._keep_tree(upper, bytes_of_files(upper), ())
+
+    def _keep_tree(self, tree: str, size: int, implied: tuple[str, ...]) -> Layer:
+        layer = Layer(self._new_id(), size=size)
+        with self._store.db.transaction(), faults("storing a layer", self._store.root):
+            self._insert(layer, "", implied=implied)
+            os.mkdir(f"{self.folder}/{layer.id}", 0o700)
+            os.rename(tree, self.tree(layer.id))
+        return layer
+
+    def _keep_blob(self, diff_id: str, blob: Blob, entries: Iterable[Entry], size: int) -> Layer:
+        from jettison.store.index import to_bytes
+
+        layer = Layer(self._new_id(), diff_id, blob, size)
+        folder = self._store.session.new_folder("layer")
+        with faults("storing a layer", self._store.root):
+            with open(f"{folder}/index", "xb") as file:
+                file.write(to_bytes(entries))
+            with self._store.db.transaction():
+                self._insert(layer, "")
+                os.rename(folder, f"{self.folder}/{layer.id}")
+        return layer
+
+    def _new_id(self) -> str:
+        # Short: the names of all layers of a mount have to fit into one page.
+        return os.urandom(5).hex()
+
+    def _insert(self, layer: Layer, origin: str, base: bool = False, implied: tuple[str, ...] = ()) -> None:
+        now = time.time()
+        blob = layer.blob or Blob("", 0, "")
+        self._store.db.write(
+            f"INSERT INTO layers ({_COLUMNS}, origin, base, implied, created, last_used)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                layer.id, layer.diff_id, blob.digest, blob.size, blob.media_type, layer.size,
+                origin, int(base), json.dumps(implied), now, now,
+            ),
+        )  # fmt: skip
+
+    # -- renderings
+
+    def ensure_tree(self, layer_id: str) -> str:
+        """The tree of a layer; when there is none, its blob is fetched if need be, and unpacked."""
+        tree = self.tree(layer_id)
+        if not os.path.isdir(tree):
+            from jettison.store.renderings import make_tree
+
+            with self._store.lock(f"tree-{layer_id}"):
+                if not os.path.isdir(tree):
+                    make_tree(self._store, self._need(layer_id))
+        return tree
+
+    def ensure_index(self, layer_id: str) -> bytes:
+        """The index of the entries of a layer that is a blob; made from the blob when there is none."""
+        path = f"{self.folder}/{layer_id}/index"
+        try:
+            with open(path, "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            from jettison.store.renderings import make_index
+
+            with self._store.lock(f"index-{layer_id}"):
+                if not os.path.exists(path):
+                    make_index(self._store, self._need(layer_id))
+            with open(path, "rb") as file:
+                return file.read()
+
+    def ensure_blob(self, layer_id: str, clamp: int | None = None, compression: str | None = None) -> Layer:
+        """The layer with its diff ID and a blob that is in the store.
+
+        `clamp` (seconds since the epoch) cuts later modification times, in a rendering of its own. Base layers
+        are given as they came, whatever `clamp` and `compression` are. Without `compression` any will do.
+        """
+        layer = self._need(layer_id)
+        if self.is_base(layer_id):
+            self.fetch(layer)
+            return layer
+        if clamp is None and layer.blob and compression in (None, compression_of(layer.blob.media_type)):
+            if self._store.blobs.has(layer.blob.digest):
+                return layer
+        from jettison.store.renderings import make_blob
+
+        with self._store.lock(f"blob-{layer_id}"):
+            return make_blob(self._store, self._need(layer_id), clamp, compression)
+
+    def fetch(self, layer: Layer) -> str:
+        """The file of a layer's blob, which is brought from its origin when the store has it not."""
+        blob = layer.blob
+        if blob is None:
+            raise StoreError(f"layer {layer.id} has neither files nor a blob", hint="build again with --no-cache")
+        path = self._store.blobs.path(blob.digest)
+        if not os.path.exists(path):
+            with self._store.lock(f"fetch-{blob.digest.rpartition(':')[2]}"):
+                if not os.path.exists(path):
+                    self._fetch(layer.id, blob)
+        return path
+
+    def _fetch(self, layer_id: str, blob: Blob) -> None:
+        origin = self._store.db.read("SELECT origin FROM layers WHERE id = ?", (layer_id,))[0][0]
+        if self._store.fetch is None or not origin:
+            raise StoreError(
+                f"the blob {blob.digest} of layer {layer_id} is not in the store",
+                hint="pull or load its image again",
+            )
+        self._store.fetch(blob, origin)
+        if not self._store.blobs.has(blob.digest):
+            raise StoreError(f"the blob {blob.digest} did not come from {origin}", temporary=True)
+
+    def is_base(self, layer_id: str) -> bool:
+        """Whether the layer came with an image, and is never rendered anew."""
+        rows = self._store.db.read("SELECT base FROM layers WHERE id = ?", (layer_id,))
+        return bool(rows and rows[0][0])
+
+    # -- upkeep
+
+    def touch(self, layer_ids: Sequence[str]) -> None:
+        """Note that layers were used now."""
+        now = time.time()
+        self._store.db.write_many("UPDATE layers SET last_used = ? WHERE id = ?", [(now, i) for i in layer_ids])
+
+    def remove(self, layer_id: str) -> None:
+        """Forget a layer and remove its folder. Its blobs stay: others may be equal."""
+        doomed = self._store.session.new_name("dead")
+        with self._store.db.transaction(), faults("removing a layer", self._store.root):
+            self._store.db.write("DELETE FROM layers WHERE id = ?", (layer_id,))
+            self._store.db.write("DELETE FROM renderings WHERE layer = ?", (layer_id,))
+            try:
+                os.rename(f"{self.folder}/{layer_id}", doomed)
+            except FileNotFoundError:
+                pass
+        remove_tree(doomed)
+
+    def _need(self, layer_id: str) -> Layer:
+        layer = self.get(layer_id)
+        if layer is None:
+            raise missing(layer_id)
+        return layer
+
+
+def missing(layer_id: str) -> StoreError:
+    """The error for a layer that was removed behind a build's back."""
+    return StoreError(f"layer {layer_id} is not in the store", hint="it was pruned meanwhile; build again")
+
+
+def _layer(row: tuple[Any, ...]) -> Layer:
+    blob = Blob(row[2], row[3], row[4]) if row[2] else None
+    return Layer(row[0], row[1], blob, row[5])

@@ -1,0 +1,139 @@
+"""Layers stacked with overlayfs, as a root filesystem that can be entered."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from jettison.errors import StoreError
+from jettison.store import xattrs
+from jettison.store.base import Entry, FileTree, Node
+from jettison.store.resolve import resolve
+from jettison.store.temporary import remove_tree
+from jettison.store.tree_builder import TreeBuilder
+
+if TYPE_CHECKING:
+    from jettison.store.store import Store
+
+_PAGE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Stub:
+    """Something that must be there to be mounted on. `path` is relative to the root."""
+
+    path: str
+    kind: Literal["file", "dir"]
+
+
+@contextmanager
+def mounted(
+    store: Store, layer_ids: Sequence[str], upper: str | None, work: str, stubs: Sequence[Stub] = ()
+) -> Iterator[str]:
+    """Mount layers, the lowest first, and give the folder. What is written goes to `upper`; without it nothing can be.
+
+    Has to be called inside `kernel.private_mounts`: it changes the working directory of its
+    thread for a moment. `stubs` that are in no layer are put into a throwaway layer on top, with the parents'
+    own metadata, so that they never get into `upper`. Raises StoreError when the kernel refuses.
+    """
+    from jettison.kernel import MNT_DETACH, mount, umount
+
+    trees = [store.layers.ensure_tree(layer_id) for layer_id in layer_ids]
+    folder = store.session.new_folder("mount")
+    try:
+        target = f"{folder}/root"
+        os.mkdir(target)
+        lower = _lower(store, layer_ids, trees, stubs, folder)
+        here = os.getcwd()
+        os.chdir(store.layers.folder)
+        try:
+            mount("overlay", target, "overlay", 0, _options(store, lower, upper, work))
+        except OSError as error:
+            raise _refused(error, len(lower), store.root) from error
+        finally:
+            os.chdir(here)
+        try:
+            yield target
+        finally:
+            umount(target, MNT_DETACH)
+    finally:
+        remove_tree(folder)
+
+
+def _lower(
+    store: Store, layer_ids: Sequence[str], trees: list[str], stubs: Sequence[Stub], folder: str
+) -> list[str]:
+    """The folders to stack, the uppermost first."""
+    lower = []
+    for tree in reversed(trees):
+        lower.append(tree)
+        # overlayfs heeds the mark on every directory but the root.
+        if xattrs.has(tree, xattrs.OPAQUE):
+            break
+    top = f"{folder}/top"
+    os.mkdir(top)
+    os.chmod(top, 0o755)
+    implied = store.layers.implied(layer_ids)
+    if stubs or implied:
+        _fill_top(top, store.view(layer_ids), stubs, sorted({path for paths in implied.values() for path in paths}))
+    # A mount without an upper directory needs two lower ones.
+    return [top, *lower]
+
+
+def _fill_top(top: str, view: FileTree, stubs: Sequence[Stub], implied: Sequence[str]) -> None:
+    builder = TreeBuilder(top)
+    made: set[str] = set()
+
+    def copy_folder(path: str) -> None:
+        if not path or path in made:
+            return
+        copy_folder(path.rpartition("/")[0])
+        node = view.lookup(path) or Node("dir", 0o755, 0, 0, 0, 0)
+        builder.add(
+            Entry(path, "dir", node.mode, node.uid, node.gid, node.mtime_ns, xattrs=view.xattrs(path))
+        )
+        made.add(path)
+
+    for path in implied:
+        node = view.lookup(path)
+        if node is not None and node.kind == "dir":
+            copy_folder(path)
+    for stub in stubs:
+        path = resolve(view, stub.path)
+        if not path or path in made or view.lookup(path) is not None:
+            continue
+        copy_folder(path.rpartition("/")[0])
+        builder.add(Entry(path, stub.kind, 0o755 if stub.kind == "dir" else 0o644))
+        made.add(path)
+    builder.finish()
+
+
+def _options(store: Store, lower: list[str], upper: str | None, work: str) -> str:
+    """The data of the mount: names relative to the folder of the layers, because it has to fit into a page."""
+
+    def short(path: str) -> str:
+        name = os.path.relpath(path, store.layers.folder)
+        return name.replace("\\", "\\\\").replace(",", "\\,").replace(":", "\\:")
+
+    parts = ["userxattr", "index=off", "lowerdir=" + ":".join(short(path) for path in lower)]
+    if upper is not None:
+        # Nothing of a step outlives a crash of the machine anyway.
+        parts += ["volatile", f"upperdir={short(upper)}", f"workdir={short(work)}"]
+    data = ",".join(parts)
+    if len(os.fsencode(data)) >= _PAGE:
+        raise StoreError(
+            f"{len(lower)} layers are more than one overlay mount can hold",
+            hint="merge some instructions, or use a base image with fewer layers",
+        )
+    return data
+
+
+def _refused(error: OSError, layers: int, root: str) -> StoreError:
+    hint = f"does the filesystem of {root} allow overlayfs on top? Another overlay does not; --root names another folder"
+    if error.errno in (errno.EPERM, errno.EACCES):
+        hint = "mounting needs root, or a user namespace and Linux 5.13 or later"
+    return StoreError(f"cannot mount {layers} layers with overlayfs: {error.strerror or error}", hint=hint)

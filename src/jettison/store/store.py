@@ -1,0 +1,157 @@
+"""The store: one folder with everything that outlives a build. Opening it costs one small file and one database."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+
+from jettison.errors import StoreError
+from jettison.store.base import FetchBlob
+from jettison.store.blobs import Blobs
+from jettison.store.database import Database, too_new
+from jettison.store.faults import faults
+from jettison.store.images import Images
+from jettison.store.layers import Layers
+from jettison.store.locks import locked
+from jettison.store.temporary import Session, WorkDir, remove_tree
+from jettison.store.view import LayerView
+
+LAYOUT_VERSION = 1
+_FOLDERS = ("", "blobs", "blobs/sha256", "layers", "tmp", "locks", "cache-mounts")
+
+
+class Store:
+    """A store that is open. Several threads may share one, several processes may open the same folder."""
+
+    def __init__(self, root: str, fetch: FetchBlob | None = None) -> None:
+        self.root = root
+        self.fetch = fetch
+        """Called for blobs that a layer names and the store has not; may be set later."""
+        self.session = Session(f"{root}/tmp")
+        self.blobs = Blobs(f"{root}/blobs", self.session)
+        self.db = Database(f"{root}/jettison.db")
+        self.layers = Layers(self)
+        self.images = Images(self.db)
+
+    @classmethod
+    def open(cls, root: str, fetch: FetchBlob | None = None) -> Store:
+        """Open the store in a folder, or make a new one there.
+
+        Raises StoreError when the folder cannot be used, or a later version of jettison wrote it.
+        """
+        root = os.path.abspath(root)
+        with faults("opening the store", root):
+            if not _is_current(root):
+                _create(root)
+            return cls(root, fetch)
+
+    def close(self) -> None:
+        """Remove what is unfinished, and close the files."""
+        self.session.close()
+        self.db.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def view(self, layer_ids: Sequence[str]) -> LayerView:
+        """The file tree of stacked layers, the lowest first."""
+        layers = self.layers
+
+        def tree(layer_id: str) -> str | None:
+            return layers.tree(layer_id) if layers.has_tree(layer_id) else None
+
+        return LayerView(layer_ids, tree, layers.ensure_index, layers.ensure_tree)
+
+    def new_work_dir(self) -> WorkDir:
+        """A folder for one step on the store's filesystem, with `upper` and `work`; removed when its owner dies."""
+        return self.session.new_work_dir()
+
+    def lock(
+        self,
+        name: str,
+        on_wait: Callable[[], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> AbstractContextManager[bool]:
+        """Hold a lock that all builds of this store share. Gives whether another one had it.
+
+        `on_wait` is called once before waiting; Cancelled is raised when `cancel` is set meanwhile.
+        """
+        return locked(f"{self.root}/locks/{_file_name(name)}", on_wait, cancel)
+
+    def cache_mount(self, mount_id: str, seed: Callable[[str], None] | None = None) -> str:
+        """The folder of a cache mount. A new one is first filled by `seed`, which gets an empty folder (0755)."""
+        import time
+
+        folder = f"{self.root}/cache-mounts/{_file_name(mount_id)}"
+        now = time.time()
+        if not os.path.isdir(folder):
+            with self.lock(f"cache-mount-{mount_id}"), faults("making a cache mount", self.root):
+                if not os.path.isdir(folder):
+                    self._new_cache_mount(folder, seed)
+        self.db.write(
+            "INSERT INTO cache_mounts VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET last_used = excluded.last_used",
+            (mount_id, os.path.basename(folder), now, now),
+        )
+        return folder
+
+    def _new_cache_mount(self, folder: str, seed: Callable[[str], None] | None) -> None:
+        fresh = self.session.new_folder("cache", 0o755)
+        try:
+            if seed:
+                seed(fresh)
+            os.rename(fresh, folder)
+        except BaseException:
+            remove_tree(fresh)
+            raise
+
+
+def _file_name(name: str) -> str:
+    """A file name for any text."""
+    if len(name) < 100 and name.replace("-", "").replace("_", "").isalnum() and name.isascii():
+        return name
+    from hashlib import sha256
+
+    return "x" + sha256(os.fsencode(name)).hexdigest()
+
+
+def _is_current(root: str) -> bool:
+    try:
+        with open(f"{root}/version", encoding="ascii", errors="replace") as file:
+            text = file.read().strip()
+    except FileNotFoundError:
+        return False
+    if not text.isdigit():
+        raise StoreError(f"{root} is no store of jettison: its version file says {text!r}")
+    if int(text) > LAYOUT_VERSION:
+        raise too_new(root, int(text))
+    return int(text) == LAYOUT_VERSION
+
+
+def _create(root: str) -> None:
+    os.makedirs(root, 0o700, exist_ok=True)
+    if not os.path.isdir(f"{root}/locks") and os.listdir(root) and not os.path.exists(f"{root}/jettison.db"):
+        raise StoreError(f"{root} holds other things and is no store", hint="--root names another folder")
+    os.makedirs(f"{root}/locks", 0o700, exist_ok=True)
+    with locked(f"{root}/locks/open"):
+        if _is_current(root):
+            return
+        for name in _FOLDERS:
+            os.makedirs(f"{root}/{name}", exist_ok=True)
+            os.chmod(f"{root}/{name}", 0o700)
+        db = Database(f"{root}/jettison.db")
+        try:
+            db.prepare()
+        finally:
+            db.close()
+        # The version comes last: whoever sees it finds everything else in place.
+        with open(f"{root}/tmp/version", "w", encoding="ascii") as file:
+            file.write(f"{LAYOUT_VERSION}\n")
+        os.rename(f"{root}/tmp/version", f"{root}/version")

@@ -1,0 +1,106 @@
+"""Reads the entries of a tar stream one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from jettison.errors import StoreError
+from jettison.store.base import Entry
+from jettison.store.tar import BLOCK, checksum_fits, parse, parse_pax
+
+_ZEROS = bytes(BLOCK)
+_NAMES_LIMIT = 1 << 20
+_SPARSE = ("GNU.sparse.major", "GNU.sparse.map", "GNU.sparse.size")
+
+
+class TarReader:
+    """Iterates over entries; `content()` gives that of the file entry just yielded, and is skipped if not asked for."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._piece = memoryview(b"")
+        self._left = 0
+        """Bytes of the current entry's content that were not read yet."""
+        self._pad = 0
+        self._pax: dict[bytes, bytes] = {}
+        self._defaults: dict[bytes, bytes] = {}
+
+    def __iter__(self) -> Iterator[Entry]:
+        while (block := self._header()) is not None:
+            kind = block[156:157]
+            if kind in b"xgLK" and kind != b"":
+                self._extend(kind, block)
+                continue
+            if kind == b"S" or any(name.encode() in self._pax for name in _SPARSE):
+                raise StoreError("the archive has a sparse entry", hint="make it without --sparse")
+            pax = {**self._defaults, **self._pax} if self._defaults else self._pax
+            try:
+                entry, size = parse(block, pax)
+            except ValueError as error:
+                raise StoreError(f"the archive has a malformed header: {error}") from error
+            self._pax = {}
+            self._left, self._pad = size, -size % BLOCK
+            if entry is not None:
+                yield entry
+            self._skip(self._left + self._pad)
+            self._left = 0
+        for _ in self._pieces:
+            pass  # whoever hashes the stream wants all of it
+
+    def content(self) -> Iterator[memoryview]:
+        """The pieces of the current file's content."""
+        while self._left:
+            got = self._some(self._left)
+            self._left -= len(got)
+            yield got
+
+    def _header(self) -> bytes | None:
+        block = self._exactly(BLOCK, at_end=True)
+        if block == _ZEROS or not block:
+            return None
+        if not checksum_fits(block):
+            raise StoreError("this is no tar archive, or a damaged one: a header's checksum is wrong")
+        return block
+
+    def _extend(self, kind: bytes, block: bytes) -> None:
+        size = int(block[124:136].strip(b" \0") or b"0", 8)
+        if size > _NAMES_LIMIT:
+            raise StoreError(f"the archive has an extended header of {size} bytes")
+        body = self._exactly(size)
+        self._skip(-size % BLOCK)
+        if kind == b"x":
+            self._pax.update(parse_pax(body))
+        elif kind == b"g":
+            self._defaults.update(parse_pax(body))
+        else:
+            self._pax[b"path" if kind == b"L" else b"linkpath"] = body.partition(b"\0")[0]
+
+    def _some(self, limit: int) -> memoryview:
+        while not self._piece:
+            piece = next(self._pieces, None)
+            if piece is None:
+                raise StoreError("the archive is cut short")
+            self._piece = memoryview(piece)
+        got, self._piece = self._piece[:limit], self._piece[limit:]
+        return got
+
+    def _exactly(self, size: int, at_end: bool = False) -> bytes:
+        if len(self._piece) >= size:
+            got, self._piece = bytes(self._piece[:size]), self._piece[size:]
+            return got
+        parts: list[memoryview] = []
+        missing = size
+        while missing:
+            if at_end and not parts and not self._piece:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    return b""
+                self._piece = memoryview(piece)
+                continue
+            parts.append(self._some(missing))
+            missing -= len(parts[-1])
+        return b"".join(parts)
+
+    def _skip(self, size: int) -> None:
+        while size:
+            size -= len(self._some(size))

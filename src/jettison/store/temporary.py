@@ -1,0 +1,140 @@
+"""Folders for what is not finished: one per process, locked while it lives, swept away when it died."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from dataclasses import dataclass
+from types import TracebackType
+
+from jettison.store.faults import faults
+from jettison.store.locks import still_named, try_lock
+
+
+@dataclass(frozen=True, slots=True)
+class WorkDir:
+    """A folder for one step: `upper` and `work` for an overlay mount. A context manager that removes it."""
+
+    path: str
+    upper: str
+    work: str
+
+    def close(self) -> None:
+        """Remove what is left of it. Harmless when repeated."""
+        remove_tree(self.path)
+
+    def __enter__(self) -> WorkDir:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Session:
+    """This process's folder below tmp/. It is made at first use, and whatever dead processes left is swept then."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._path = ""
+        self._fd = -1
+        self._count = 0
+
+    def new_name(self, stem: str) -> str:
+        """A path in the session's folder where there is nothing yet."""
+        with self._lock:
+            if not self._path:
+                with faults("making a temporary folder", self._folder):
+                    self._begin()
+            self._count += 1
+            return f"{self._path}/{stem}{self._count}"
+
+    def new_folder(self, stem: str, mode: int = 0o700) -> str:
+        """A new, empty folder."""
+        path = self.new_name(stem)
+        with faults("making a temporary folder", self._folder):
+            os.mkdir(path)
+            os.chmod(path, mode)
+        return path
+
+    def new_work_dir(self) -> WorkDir:
+        """A folder whose `upper` looks like the root of a filesystem (0755) and whose `work` is empty."""
+        path = self.new_folder("step")
+        work = WorkDir(path, f"{path}/upper", f"{path}/work")
+        with faults("making a temporary folder", self._folder):
+            for name in (work.upper, work.work):
+                os.mkdir(name)
+                os.chmod(name, 0o755)
+        return work
+
+    def close(self) -> None:
+        """Remove the folder with all that is in it."""
+        with self._lock:
+            if self._path:
+                remove_tree(self._path)
+                os.close(self._fd)
+                self._path = ""
+
+    def _begin(self) -> None:
+        sweep(self._folder)
+        while True:
+            path = f"{self._folder}/{os.urandom(6).hex()}"
+            os.mkdir(path, 0o700)
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            # A sweep of another process may come between mkdir and flock, and takes the folder then.
+            if try_lock(fd) and still_named(fd, path):
+                self._path, self._fd = path, fd
+                return
+            os.close(fd)
+
+
+def sweep(folder: str) -> int:
+    """Remove the temporary folders whose owners died, and give their number."""
+    swept = 0
+    with os.scandir(folder) as found:
+        names = [entry.path for entry in found]
+    for path in names:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            continue
+        try:
+            if try_lock(fd) and still_named(fd, path):
+                remove_tree(path)
+                swept += 1
+        finally:
+            os.close(fd)
+    return swept
+
+
+def remove_tree(path: str) -> None:
+    """Remove a file or a folder with all below it, whatever its modes are. What is gone already is no error."""
+    from shutil import rmtree
+
+    try:
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            os.unlink(path)
+            return
+    except FileNotFoundError:
+        return
+    rmtree(path, onerror=_open_up)
+
+
+def _open_up(function: object, path: str, info: object) -> None:
+    """Give a folder that its mode keeps closed (overlay's work folder, for one) a second try."""
+    from shutil import rmtree
+
+    parent = os.path.dirname(path)
+    try:
+        for folder in (parent, path):
+            if stat.S_ISDIR(os.lstat(folder).st_mode):
+                os.chmod(folder, 0o700)
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            rmtree(path, ignore_errors=True)
+        else:
+            os.unlink(path)
+    except OSError:
+        pass

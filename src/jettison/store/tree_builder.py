@@ -1,0 +1,250 @@
+"""Builds the tree of one layer on disk, in overlayfs's own format.
+
+A removed path is a character device 0:0, a directory that hides what is below it
+carries `user.overlay.opaque` (Documentation/filesystems/overlayfs, whiteouts and opaque directories).
+Names come from untrusted archives: nothing is ever written through a symlink that leads out of the tree.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable
+
+from jettison.errors import StoreError
+from jettison.store import xattrs
+from jettison.store.base import Entry
+from jettison.store.temporary import remove_tree
+
+_LINKS = 40
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+Fill = Callable[[int], int]
+"""Writes a file's content to a descriptor, and gives the number of bytes."""
+
+
+class TreeBuilder:
+    """Adds entries below `root`, an empty folder that nobody else writes to. The last of equal names wins."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.size = 0
+        self._folders: dict[str, Entry | None] = {"": None}
+        """Every directory made so far, with its entry; None for those that no entry named."""
+        self._removed: set[str] = set()
+
+    def add(self, entry: Entry, fill: Fill | None = None) -> None:
+        """Add one entry; `fill` writes the content of a file. Raises StoreError for impossible entries."""
+        if entry.kind == "opaque":
+            xattrs.mark(self._path(self._folder(entry.path)), xattrs.OPAQUE)
+            return
+        if not entry.path:
+            return  # the root's own metadata belongs to no layer
+        folder, _, name = entry.path.rpartition("/")
+        if folder not in self._folders:
+            folder = self._folder(folder)
+        path = f"{folder}/{name}" if folder else name
+        if entry.kind == "dir":
+            self._add_folder(path, entry)
+            return
+        if entry.kind == "whiteout" or (entry.kind == "char" and entry.device == (0, 0)):
+            self._add_whiteout(path)
+            return
+        self._make(path, entry, fill)
+
+    def finish(self) -> tuple[str, ...]:
+        """Set what has to be set last. Gives the directories that no entry named."""
+        implied = []
+        for path, entry in reversed(self._folders.items()):
+            where = self._path(path)
+            if entry is None and path:
+                xattrs.mark(where, xattrs.IMPLIED)
+                implied.append(path)
+            when = entry.mtime_ns if entry else 0
+            os.utime(where, ns=(when, when))
+        return tuple(sorted(implied))
+
+    def _path(self, path: str) -> str:
+        return f"{self.root}/{path}" if path else self.root
+
+    def _make(self, path: str, entry: Entry, fill: Fill | None) -> None:
+        try:
+            self._make_once(path, entry, fill)
+        except FileExistsError:
+            self._clear(path)
+            self._make_once(path, entry, fill)
+
+    def _make_once(self, path: str, entry: Entry, fill: Fill | None) -> None:
+        where = self._path(path)
+        if entry.kind == "file":
+            self._make_file(where, entry, fill)
+        elif entry.kind == "hardlink":
+            self._make_link(where, entry)
+        else:
+            self._make_special(where, entry)
+
+    def _make_file(self, where: str, entry: Entry, fill: Fill | None) -> None:
+        fd = os.open(where, _NEW, 0o600)
+        try:
+            if fill:
+                self.size += fill(fd)
+            os.fchown(fd, entry.uid, entry.gid)
+            os.fchmod(fd, entry.mode)
+            if entry.xattrs:
+                xattrs.write(fd, entry.xattrs)
+            os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
+        finally:
+            os.close(fd)
+
+    def _make_link(self, where: str, entry: Entry) -> None:
+        folder, _, name = entry.link.rpartition("/")
+        target = self._path(f"{self._folder(folder, create=False)}/{name}".lstrip("/"))
+        try:
+            kind = os.lstat(target)
+        except (FileNotFoundError, NotADirectoryError):
+            kind = None
+        if kind is None or stat.S_ISDIR(kind.st_mode) or _is_whiteout(kind):
+            raise StoreError(f"{entry.path!r} is a hard link to {entry.link!r}, which is no file of the same layer")
+        if os.path.exists(where) and os.path.samestat(kind, os.lstat(where)):
+            return
+        os.link(target, where, follow_symlinks=False)
+
+    def _make_special(self, where: str, entry: Entry) -> None:
+        if entry.kind == "symlink":
+            os.symlink(entry.link, where)
+        elif entry.kind == "fifo":
+            os.mkfifo(where, 0o600)
+        else:
+            form = stat.S_IFCHR if entry.kind == "char" else stat.S_IFBLK
+            try:
+                os.mknod(where, form | 0o600, os.makedev(*entry.device))
+            except PermissionError:
+                return  # a user namespace has no devices; the blob of the layer still holds the entry
+        os.chown(where, entry.uid, entry.gid, follow_symlinks=False)
+        if entry.kind != "symlink":
+            os.chmod(where, entry.mode)
+        if entry.xattrs:
+            xattrs.write(where, entry.xattrs)
+        os.utime(where, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)
+
+    def _add_folder(self, path: str, entry: Entry) -> None:
+        where = self._path(path)
+        try:
+            os.mkdir(where, 0o700)
+        except FileExistsError:
+            if path not in self._folders:
+                self._clear(path)
+                os.mkdir(where, 0o700)
+        if path in self._removed:
+            # The layer removes the path and makes it anew: nothing of lower layers shines through.
+            xattrs.mark(where, xattrs.OPAQUE)
+        self._folders[path] = entry
+        os.chown(where, entry.uid, entry.gid)
+        os.chmod(where, entry.mode)
+        if entry.xattrs:
+            xattrs.write(where, entry.xattrs)
+
+    def _add_whiteout(self, path: str) -> None:
+        self._removed.add(path)
+        if path in self._folders:
+            xattrs.mark(self._path(path), xattrs.OPAQUE)
+            return
+        try:
+            os.mknod(self._path(path), stat.S_IFCHR, os.makedev(0, 0))
+        except FileExistsError:
+            pass  # what the layer puts in its place hides the lower one anyway
+
+    def _clear(self, path: str) -> None:
+        """Make room for an entry that replaces an earlier one."""
+        if path in self._folders:
+            below = path + "/"
+            for known in [name for name in self._folders if name == path or name.startswith(below)]:
+                del self._folders[known]
+        remove_tree(self._path(path))
+
+    def _folder(self, path: str, create: bool = True) -> str:
+        """The real directory that a path leads to inside the tree. What is missing is made (or left as it is written)."""
+        todo = [part for part in path.split("/") if part][::-1]
+        at: list[str] = []
+        links = 0
+        while todo:
+            part = todo.pop()
+            if part == "..":
+                del at[-1:]
+                continue
+            here = "/".join((*at, part))
+            if here in self._folders:
+                at.append(part)
+                continue
+            target = self._enter(here, create)
+            if target is None:
+                at.append(part)
+                continue
+            links += 1
+            if links > _LINKS:
+                raise StoreError(f"{path!r} goes through a loop of symlinks")
+            if target.startswith("/"):
+                at = []
+            todo += [name for name in target.split("/") if name not in ("", ".")][::-1]
+        return "/".join(at)
+
+    def _enter(self, here: str, create: bool) -> str | None:
+        """Step into a component that is no known directory: the target if it is a symlink."""
+        where = self._path(here)
+        try:
+            found = os.lstat(where)
+        except FileNotFoundError:
+            found = None
+        if found is not None and stat.S_ISLNK(found.st_mode):
+            return os.readlink(where)
+        if found is not None and not _is_whiteout(found):
+            raise StoreError(f"an entry lies below {here!r}, which is no directory")
+        if create:
+            if found is not None:
+                os.unlink(where)
+            os.mkdir(where, 0o755)
+            os.chmod(where, 0o755)
+            self._folders[here] = None
+            if found is not None:
+                xattrs.mark(where, xattrs.OPAQUE)
+        return None
+
+
+def _is_whiteout(found: os.stat_result) -> bool:
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
+
+
+def write_all(fd: int, pieces: Iterable[bytes | memoryview]) -> int:
+    """Write pieces to a descriptor, and give their size."""
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        written = os.write(fd, piece)
+        while written < len(piece):
+            piece = piece[written:]
+            written = os.write(fd, piece)
+    return size
+
+
+def copy_file(name: str, fd: int) -> int:
+    """Copy a file's content: shared blocks where the filesystem can, in the kernel elsewhere. Gives its size."""
+    source = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        size = 0
+        while True:
+            try:
+                moved = os.copy_file_range(source, fd, 1 << 30)
+            except OSError as error:
+                if size == 0 and error.errno in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM):
+                    return write_all(fd, iter(lambda: os.read(source, 1 << 20), b""))
+                raise
+            if not moved:
+                break
+            size += moved
+        if size == 0:
+            # Some filesystems (proc, sysfs) report no size and copy nothing.
+            return write_all(fd, iter(lambda: os.read(source, 1 << 20), b""))
+        return size
+    finally:
+        os.close(source)

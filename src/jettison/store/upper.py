@@ -1,0 +1,59 @@
+"""What an overlay mount left in its upper directory."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from jettison.store import xattrs
+from jettison.store.base import FileTree
+
+
+def bytes_of_files(tree: str) -> int:
+    """The bytes of all files below a folder; names of one file count once."""
+    total = 0
+    seen: set[int] = set()
+    todo = [tree]
+    while todo:
+        with os.scandir(todo.pop()) as found:
+            for item in found:
+                if item.is_dir(follow_symlinks=False):
+                    todo.append(item.path)
+                elif item.is_file(follow_symlinks=False):
+                    at = item.stat(follow_symlinks=False)
+                    if at.st_nlink == 1 or at.st_ino not in seen:
+                        total += at.st_size
+                        if at.st_nlink > 1:
+                            seen.add(at.st_ino)
+    return total
+
+
+def drop_needless(tree: str, below: FileTree) -> None:
+    """Drop whiteouts and opaque marks that hide nothing.
+
+    overlayfs marks every new directory opaque, and leaves whiteouts for files that only a
+    throwaway layer had.
+    """
+    todo = [""]
+    while todo:
+        folder = todo.pop()
+        where = f"{tree}/{folder}" if folder else tree
+        needless = []
+        with os.scandir(where) as found:
+            for item in found:
+                path = f"{folder}/{item.name}" if folder else item.name
+                if item.is_dir(follow_symlinks=False):
+                    todo.append(path)
+                    if xattrs.has(item.path, xattrs.OPAQUE):
+                        node = below.lookup(path)
+                        if node is None or node.kind != "dir" or not below.listdir(path):
+                            xattrs.unmark(item.path, xattrs.OPAQUE)
+                elif not item.is_file(follow_symlinks=False) and not item.is_symlink():
+                    at = item.stat(follow_symlinks=False)
+                    if stat.S_ISCHR(at.st_mode) and at.st_rdev == 0 and below.lookup(path) is None:
+                        needless.append(item.path)
+        if needless:
+            times = os.stat(where)
+            for name in needless:
+                os.unlink(name)
+            os.utime(where, ns=(times.st_atime_ns, times.st_mtime_ns))

@@ -1,0 +1,67 @@
+"""Extended attributes: which belong into a layer, which are overlayfs's or ours."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+OPAQUE = "user.overlay.opaque"
+IMPLIED = "user.jettison.implied"
+"""Marks a directory that no entry of its layer names: what is below it in the stack says how it looks."""
+
+_OWN = ("user.overlay.", "trusted.overlay.", "user.jettison.", "security.selinux", "security.evm", "security.ima")
+_MISSING = (errno.ENODATA, errno.ENOTSUP, errno.ENOENT)
+
+
+def belongs(name: str) -> bool:
+    """Whether an attribute is part of a layer: not this machine's labels, nor overlayfs's notes."""
+    return not name.startswith(_OWN)
+
+
+def read(path: str | int) -> tuple[tuple[str, bytes], ...]:
+    """The attributes of a file that belong into a layer, sorted. Empty where the filesystem has none."""
+    follow = isinstance(path, int)
+    try:
+        names = os.listxattr(path, follow_symlinks=follow)
+    except OSError as error:
+        if error.errno in (errno.ENOTSUP, errno.EPERM):
+            return ()
+        raise
+    if not names:
+        return ()
+    return tuple((name, os.getxattr(path, name, follow_symlinks=follow)) for name in sorted(names) if belongs(name))
+
+
+def write(path: str | int, xattrs: tuple[tuple[str, bytes], ...]) -> None:
+    """Set attributes, as far as this filesystem and this user can have them."""
+    for name, value in xattrs:
+        if belongs(name):
+            try:
+                os.setxattr(path, name, value, follow_symlinks=isinstance(path, int))
+            except OSError as error:
+                if error.errno not in (errno.ENOTSUP, errno.EPERM, errno.ERANGE):
+                    raise
+
+
+def has(path: str, name: str) -> bool:
+    """Whether one of the markers above is set on a directory."""
+    try:
+        return os.getxattr(path, name, follow_symlinks=False) == b"y"
+    except OSError as error:
+        if error.errno in _MISSING:
+            return False
+        raise
+
+
+def mark(path: str, name: str) -> None:
+    """Set one of the markers above."""
+    os.setxattr(path, name, b"y", follow_symlinks=False)
+
+
+def unmark(path: str, name: str) -> None:
+    """Take a marker away; one that is not there is no error."""
+    try:
+        os.removexattr(path, name, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _MISSING:
+            raise
