@@ -1,0 +1,333 @@
+"""Which files of its source a COPY takes, and a digest over all of them that can change the layer."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from jettison.dockerfile.dockerignore import Matcher, parse_ignore
+from jettison.dockerfile.glob import match
+
+from jettison.digests import digest_of
+from jettison.errors import NotFound
+from jettison.executor.mode import ModeChange, parse_mode
+from jettison.graph.ops import CopyOp
+from jettison.sources.memo import Memo
+from jettison.store.base import FileTree, Node
+from jettison.store.resolve import resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One thing that COPY was asked to take.
+
+    `path` is where it is, with all symlinks resolved. `target` is its path below
+    the destination: the name of a file, "" for a directory (whose contents are
+    taken), and with --parents the whole path behind the pivot. --exclude
+    counts from `root`. `nested` says that a directory itself arrives too.
+    """
+
+    path: str
+    target: str
+    node: Node
+    root: str
+    nested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One file, directory or other thing below a Source; `target` as there."""
+
+    path: str
+    target: str
+    node: Node
+
+
+@runtime_checkable
+class Scanned(Protocol):
+    """A FileTree that gives a directory's names and nodes in one go."""
+
+    def scan(self, path: str) -> dict[str, Node]: ...
+
+
+@runtime_checkable
+class Ignoring(Protocol):
+    """A FileTree that can tell why something isn't in it."""
+
+    def ignored_by(self, path: str) -> str | None: ...
+
+
+def selection(op: CopyOp, tree: FileTree) -> list[Source]:
+    """The sources of a COPY, in the order they are copied in.
+
+    A pattern may match nothing. Raises NotFound for a plain name that isn't there.
+    """
+    found: list[Source] = []
+    for text in op.paths:
+        pivot, path = _split_pivot(text) if op.parents else ("", _clean(text))
+        if not is_pattern(path, op.parents):
+            found += _named(op, tree, text, pivot, path)
+        elif op.parents:
+            found += _matches_below(op, tree, pivot, path)
+        else:
+            found += _matches(op, tree, path)
+    return found
+
+
+def is_pattern(path: str, parents: bool = False) -> bool:
+    """Whether a source has a wildcard (Go's filepath.Match: `*`, `?`, `[`; a backslash takes it away)."""
+    at = 0
+    while at < len(path):
+        if path[at] == "\\":
+            at += 1
+        elif path[at] in "*?[":
+            return True
+        at += 1
+    return False
+
+
+def contents(source: Source, op: CopyOp, tree: FileTree) -> Iterator[Found]:
+    """All that is below a source that is a directory, directories first, without what --exclude drops."""
+    matcher = exclusion(op)
+    prefix = f"{source.target}/" if source.target else ""
+    shift = len(source.root) + 1 if source.root else 0
+    yield from _walk(tree, source.path, prefix, matcher, shift)
+
+
+def exclusion(op: CopyOp) -> Matcher | None:
+    """The matcher for --exclude, or None when there is none."""
+    if not op.exclude:
+        return None
+    return Matcher(parse_ignore("\n".join(op.exclude).encode("utf-8", "surrogateescape")))
+
+
+def parents_of(source: Source, tree: FileTree) -> Iterator[Found]:
+    """The directories that --parents brings along with a source, outermost first."""
+    parts = source.target.split("/")[:-1]
+    for count in range(1, len(parts) + 1):
+        target = "/".join(parts[:count])
+        path = resolve(tree, f"{source.root}/{target}" if source.root else target)
+        node = tree.lookup(path)
+        if node is not None and node.kind == "dir":
+            yield Found(path, target, node)
+
+
+def content_digest(op: CopyOp, tree: FileTree, memo: Memo) -> str:
+    """A digest over everything in the source that can change the layer of a COPY. Times are no part of it.
+
+    Modes and owners count as they arrive: `--chmod=644` makes a 664 and a 644 equal.
+    Raises NotFound for a source that isn't there.
+    """
+    change = parse_mode(op.mode) if op.mode else None
+    sources = selection(op, tree)
+    rows: list[list[object]] = []
+    files: list[str] = []
+    places: list[list[object]] = []
+    links: dict[tuple[int, int], int] = {}
+    for number, source in enumerate(sources):
+        for item in _everything(source, op, tree):
+            row = _describe(item, number, op, tree, change)
+            node = item.node
+            if node.kind == "file":
+                if node.file is not None:
+                    files.append(node.file)
+                    places.append(row)
+                else:
+                    row.append(_hash_stream(tree, item.path))
+                if node.identity is not None:
+                    row.append(links.setdefault(node.identity, len(rows)))
+            rows.append(row)
+    for row, digest in zip(places, memo.hashes(files), strict=True):
+        row.append(digest)
+    return digest_of({"sources": [[s.target, s.nested, s.node.kind] for s in sources], "entries": rows})
+
+
+def _everything(source: Source, op: CopyOp, tree: FileTree) -> Iterator[Found]:
+    if op.parents:
+        yield from parents_of(source, tree)
+    if source.node.kind != "dir" or source.nested:
+        yield Found(source.path, source.target, source.node)
+    if source.node.kind == "dir":
+        yield from contents(source, op, tree)
+
+
+def _describe(
+    item: Found, number: int, op: CopyOp, tree: FileTree, change: ModeChange | None
+) -> list[object]:
+    node = item.node
+    if node.kind == "symlink":
+        mode = 0
+    else:
+        mode = change(node.mode, node.kind == "dir") if change is not None else node.mode
+    row: list[object] = [number, item.target, node.kind, mode]
+    if op.keep_owner and op.owner is None:
+        row.append([node.uid, node.gid])
+    if node.link:
+        row.append(node.link)
+    if node.kind in ("char", "block"):
+        row.append(list(node.device))
+    if op.context is None and (xattrs := tree.xattrs(item.path)):
+        row.append([[name, value.hex()] for name, value in xattrs])
+    return row
+
+
+def _hash_stream(tree: FileTree, path: str) -> str:
+    from hashlib import file_digest
+
+    with tree.open(path) as stream:
+        return file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def _clean(text: str) -> str:
+    return posixpath.normpath("/" + text).lstrip("/")
+
+
+def _split_pivot(text: str) -> tuple[str, str]:
+    """What stands before and behind `/./`; a leading `./` is no pivot."""
+    rest = text.removeprefix("./")
+    before, mark, behind = rest.partition("/./")
+    return (_clean(before), _clean(behind)) if mark else ("", _clean(rest))
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder and name else folder or name
+
+
+def _named(op: CopyOp, tree: FileTree, text: str, pivot: str, path: str) -> list[Source]:
+    root = resolve(tree, pivot) if pivot else ""
+    whole = _join(root, path)
+    real = resolve(tree, whole)
+    node = tree.lookup(real)
+    if node is None:
+        raise _missing(op, tree, text, whole)
+    if op.parents and path:
+        return [Source(real, path, node, root, nested=node.kind == "dir")]
+    if node.kind == "dir":
+        return [Source(real, "", node, real)]
+    return [Source(real, path.rpartition("/")[2], node, real)]
+
+
+def _matches(op: CopyOp, tree: FileTree, pattern: str) -> list[Source]:
+    """What a pattern matches, segment by segment. What stands before the first wildcard follows symlinks."""
+    segments = pattern.split("/")
+    plain = 0
+    while not is_pattern(segments[plain]):
+        plain += 1
+    level = [resolve(tree, "/".join(segments[:plain]))]
+    for segment in segments[plain:]:
+        level = [
+            _join(folder, name) for folder in level for name in tree.listdir(folder) if match(segment, name)
+        ]
+    matcher = exclusion(op)
+    found = []
+    for path in level:
+        name = path.rpartition("/")[2]
+        if matcher is not None and matcher.ignored(name):
+            continue
+        real = resolve(tree, path)
+        node = tree.lookup(real)
+        if node is None:
+            raise _missing(op, tree, path, path)
+        if node.kind == "dir":
+            found.append(Source(real, "", node, real))
+        else:
+            found.append(Source(real, name, node, real))
+    return found
+
+
+def _matches_below(op: CopyOp, tree: FileTree, pivot: str, pattern: str) -> list[Source]:
+    """The same for --parents, where `**` stands for any number of directories, also none."""
+    root = resolve(tree, pivot) if pivot else ""
+    matcher = exclusion(op)
+    targets: dict[str, None] = {}
+    _descend(tree, root, "", pattern.split("/"), targets)
+    found = []
+    for target in targets:
+        node = tree.lookup(_join(root, target))
+        if node is None or (matcher is not None and matcher.ignored(target)):
+            continue
+        found.append(Source(_join(root, target), target, node, root, nested=node.kind == "dir"))
+    return found
+
+
+def _descend(tree: FileTree, root: str, at: str, segments: list[str], out: dict[str, None]) -> None:
+    if not segments:
+        if at:
+            out[at] = None
+        return
+    first, rest = segments[0], segments[1:]
+    deep = first == "**"
+    if deep:
+        _descend(tree, root, at, rest, out)
+    for name in tree.listdir(_join(root, at)):
+        path = _join(at, name)
+        if deep:
+            node = tree.lookup(_join(root, path))
+            if node is not None and node.kind == "dir":
+                _descend(tree, root, path, segments, out)
+            elif not rest:
+                out[path] = None
+        elif match(first, name):
+            _descend(tree, root, path, rest, out)
+
+
+def _walk(tree: FileTree, folder: str, prefix: str, matcher: Matcher | None, shift: int) -> Iterator[Found]:
+    below = f"{folder}/" if folder else ""
+    for name, node in _scan(tree, folder):
+        path = below + name
+        target = prefix + name
+        if node.kind == "socket":
+            continue
+        if matcher is not None and matcher.ignored(path[shift:]):
+            if node.kind == "dir" and matcher.may_reinclude_below(path[shift:]):
+                kept = list(_walk(tree, path, target + "/", matcher, shift))
+                if kept:
+                    yield Found(path, target, node)
+                    yield from kept
+            continue
+        yield Found(path, target, node)
+        if node.kind == "dir":
+            yield from _walk(tree, path, target + "/", matcher, shift)
+
+
+def _scan(tree: FileTree, folder: str) -> Iterator[tuple[str, Node]]:
+    if isinstance(tree, Scanned):
+        yield from tree.scan(folder).items()
+        return
+    below = f"{folder}/" if folder else ""
+    for name in tree.listdir(folder):
+        node = tree.lookup(below + name)
+        if node is not None:
+            yield name, node
+
+
+def _missing(op: CopyOp, tree: FileTree, text: str, path: str) -> NotFound:
+    if op.context is None:
+        flag, where = " --from", "what it copies from"
+    else:
+        flag, where = "", f"the build context {op.context!r}" if op.context else "the build context"
+    if isinstance(tree, Ignoring) and (line := tree.ignored_by(path)) is not None:
+        hint = f'it is there, but the ignore file excludes it with the line "{line}"'
+        return NotFound(f'COPY{flag}: "{text}" not found in {where}', hint=hint)
+    return NotFound(f'COPY{flag}: "{text}" not found in {where}', hint=_nearest(tree, path))
+
+
+def _nearest(tree: FileTree, path: str) -> str | None:
+    """The first part of a path that is missing, and what is there with a similar name."""
+    from difflib import get_close_matches
+
+    folder = ""
+    for name in path.split("/"):
+        near = resolve(tree, _join(folder, name))
+        if tree.lookup(near) is not None:
+            folder = near
+            continue
+        names = tree.listdir(folder)
+        folded = {other.lower(): other for other in names}
+        close = get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
+        if close:
+            return f"did you mean {_join(folder, folded[close[0]])}?"
+        return f"there is no {name} in {folder}" if folder else None
+    return None

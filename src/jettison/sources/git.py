@@ -1,0 +1,266 @@
+"""ADD of a git repository, and git repositories as build contexts, by way of the `git` program."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from jettison.errors import NotFound, SourceError
+
+_SCP = re.compile(r"(?:[A-Za-z0-9._-]+)@[A-Za-z0-9.-]+:(?!/?\d+/)[^\s]+")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
+_SHORT = re.compile(r"[0-9a-f]{7,64}", re.ASCII)
+_SCHEMES = ("http", "https", "git", "ssh", "git+ssh", "file")
+_TIMEOUT = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class GitSource:
+    """A repository as it was written: where it is, which branch, tag or commit of it, which folder.
+
+    `ref` "" is its HEAD. `checksum` is the commit (or its first digits) that `ref` has to be.
+    """
+
+    url: str
+    ref: str = ""
+    subdir: str = ""
+    checksum: str = ""
+    keep_git_dir: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GitAccess:
+    """What the git program may use. `protocols` are git's names; `ssh_agent` is the socket of an agent."""
+
+    program: str = "git"
+    path: str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    protocols: tuple[str, ...] = ("https", "http", "git", "ssh")
+    ssh_agent: str = ""
+    ca_bundle: str = ""
+    timeout: float = _TIMEOUT
+
+
+def parse_git(text: str) -> GitSource | None:
+    """The repository that a source of ADD or a build context names, or None when it is none.
+
+    Understood are `https://host/x.git`, `git://`, `ssh://`, `user@host:path`, each with
+    `#ref:subdir`, or with `?ref=…&branch=…&tag=…&subdir=…&checksum=…&keep-git-dir=…`. Raises SourceError
+    for a query that isn't.
+    """
+    before, _, fragment = text.partition("#")
+    if _SCP.fullmatch(before) and "://" not in before:
+        return _with_fragment(GitSource(before), fragment)
+    parts = urlsplit(before)
+    if parts.scheme not in _SCHEMES or (not parts.netloc and parts.scheme != "file"):
+        return None
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    plain = parts._replace(query="").geturl()
+    if parts.scheme in ("http", "https", "file") and not parts.path.rstrip("/").endswith(".git"):
+        return None
+    if fragment and query:
+        raise SourceError(f"{text!r} has both a # and a query", hint="use one of them")
+    return _with_query(GitSource(plain), query, text) if query else _with_fragment(GitSource(plain), fragment)
+
+
+def pin_git(source: GitSource, access: GitAccess | None = None) -> str:
+    """The commit that a repository's ref names now. Asks the server, except for a ref that is a full commit.
+
+    Raises NotFound when there is no such ref, SourceError when the repository can't be
+    reached or the commit isn't the one that `checksum` asks for.
+    """
+    access = access or GitAccess()
+    if _COMMIT.fullmatch(source.ref):
+        return _checked(source, source.ref)
+    _refuse_option(source)
+    ref = source.ref or "HEAD"
+    out = _git(["ls-remote", "--", source.url, ref, f"{ref}^{{}}"], access, what=_shown(source.url))
+    found: dict[str, str] = {}
+    for line in out.splitlines():
+        commit, _, name = line.partition("\t")
+        found[name] = commit
+    names = [ref] if ref == "HEAD" else [ref, f"refs/heads/{ref}", f"refs/tags/{ref}"]
+    for name in names:
+        commit = found.get(f"{name}^{{}}") or found.get(name) or ""
+        if _COMMIT.fullmatch(commit):
+            return _checked(source, commit)
+    if _SHORT.fullmatch(ref):
+        raise NotFound(
+            f"{_shown(source.url)} has no branch or tag {ref}",
+            hint="a commit has to be written with all its 40 digits",
+        )
+    raise NotFound(f"{_shown(source.url)} has no branch or tag {ref}", hint="check its name")
+
+
+def fetch_git(
+    source: GitSource,
+    commit: str,
+    folder: str,
+    *,
+    keep_git_dir: bool = False,
+    access: GitAccess | None = None,
+) -> str:
+    """Check one commit out into an empty folder, submodules too, and give the path of `subdir` in it.
+
+    Raises NotFound when the folder isn't in the commit.
+    """
+    access = access or GitAccess()
+    if not _COMMIT.fullmatch(commit):
+        raise SourceError(f"{commit!r} is no full commit")
+    _refuse_option(source)
+    shown = _shown(source.url)
+    _git(["init", "--quiet", "--initial-branch=main", folder], access, what=shown)
+    _git(["remote", "add", "origin", source.url], access, folder, shown)
+    try:
+        _git(["fetch", "--quiet", "--depth=1", "--no-tags", "origin", commit], access, folder, shown)
+    except SourceError:
+        # Some servers hand out commits only by way of the refs that lead to them.
+        _git(
+            ["fetch", "--quiet", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*"],
+            access,
+            folder,
+            shown,
+        )
+    _git(["checkout", "--quiet", "--detach", "--force", commit], access, folder, shown)
+    if os.path.lexists(os.path.join(folder, ".gitmodules")):
+        update = ["submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"]
+        _git(update, access, folder, shown)
+    if not keep_git_dir:
+        _drop_git_dirs(folder)
+    return _below(folder, source)
+
+
+@contextmanager
+def checked_out(
+    source: GitSource, parent: str, *, keep_git_dir: bool = False, access: GitAccess | None = None
+) -> Iterator[tuple[str, str]]:
+    """A temporary checkout below `parent`: its folder, and its commit. It is gone afterwards."""
+    from tempfile import TemporaryDirectory
+
+    commit = pin_git(source, access)
+    with TemporaryDirectory(prefix="git-", dir=parent) as folder:
+        yield fetch_git(source, commit, folder, keep_git_dir=keep_git_dir, access=access), commit
+
+
+def _with_fragment(source: GitSource, fragment: str) -> GitSource:
+    ref, _, subdir = fragment.partition(":")
+    return replace(source, ref=unquote(ref), subdir=_subdir(unquote(subdir)))
+
+
+def _with_query(source: GitSource, query: list[tuple[str, str]], text: str) -> GitSource:
+    for key, value in query:
+        if key in ("ref", "branch", "tag"):
+            if source.ref:
+                raise SourceError(f"{text!r} names more than one ref", hint="give one of ref, branch and tag")
+            prefix = {"ref": "", "branch": "refs/heads/", "tag": "refs/tags/"}[key]
+            source = replace(source, ref=prefix + value)
+        elif key == "subdir":
+            source = replace(source, subdir=_subdir(value))
+        elif key in ("checksum", "commit"):
+            source = replace(source, checksum=value)
+        elif key == "keep-git-dir":
+            source = replace(source, keep_git_dir=value.lower() in ("", "1", "true"))
+        else:
+            raise SourceError(
+                f"{text!r}: {key!r} is no option of a git source",
+                hint="there are ref, branch, tag, subdir, checksum and keep-git-dir",
+            )
+    return source
+
+
+def _subdir(text: str) -> str:
+    clean = posixpath.normpath("/" + text).lstrip("/")
+    return "" if clean == "." else clean
+
+
+def _checked(source: GitSource, commit: str) -> str:
+    if source.checksum and not (_SHORT.fullmatch(source.checksum) and commit.startswith(source.checksum)):
+        raise SourceError(
+            f"{_shown(source.url)} is at commit {commit}, but the checksum asks for {source.checksum}",
+            hint="the branch or tag has moved, or the checksum is one of another commit",
+        )
+    return commit
+
+
+def _refuse_option(source: GitSource) -> None:
+    if source.url.startswith("-") or source.ref.startswith("-"):
+        raise SourceError(f"{source.url} {source.ref}: a repository or ref does not start with a dash")
+
+
+def _below(folder: str, source: GitSource) -> str:
+    path = os.path.join(folder, source.subdir) if source.subdir else folder
+    real, root = os.path.realpath(path), os.path.realpath(folder)
+    if not os.path.isdir(real) or (real != root and not real.startswith(root + "/")):
+        raise NotFound(f"{_shown(source.url)} has no folder {source.subdir}")
+    return real
+
+
+def _drop_git_dirs(folder: str) -> None:
+    from shutil import rmtree
+
+    for path, folders, files in os.walk(folder):
+        if ".git" in folders:
+            folders.remove(".git")
+            rmtree(os.path.join(path, ".git"))
+        elif ".git" in files:
+            os.unlink(os.path.join(path, ".git"))
+
+
+def _git(arguments: list[str], access: GitAccess, folder: str = "/", what: str = "") -> str:
+    """Run git with nothing of the user's: no configuration, no hooks, no questions."""
+    import subprocess
+
+    environment = {
+        "PATH": access.path,
+        "LC_ALL": "C.UTF-8",
+        "HOME": "/nonexistent",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "true",
+        "GIT_ALLOW_PROTOCOL": ":".join(access.protocols),
+        "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
+    }
+    if access.ssh_agent:
+        environment["SSH_AUTH_SOCK"] = access.ssh_agent
+    if access.ca_bundle:
+        environment["GIT_SSL_CAINFO"] = access.ca_bundle
+    safe = ["core.hooksPath=/dev/null", "core.fsmonitor=false", "core.autocrlf=false", "safe.directory=*"]
+    command = [access.program, *(part for option in safe for part in ("-c", option)), *arguments]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=access.timeout,
+            umask=0o022,
+        )
+    except FileNotFoundError as error:
+        raise SourceError(
+            f"{what} is a git repository, but there is no git program here", hint="install git"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise SourceError(
+            f"git took longer than {access.timeout:.0f} s for {what}", hint="try again", temporary=True
+        ) from error
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise SourceError(
+            f"git cannot {arguments[0]} {what}: {said[-1] if said else f'status {done.returncode}'}",
+            hint="check the address, and that it can be read without a password",
+        )
+    return done.stdout.decode("utf-8", "surrogateescape")
+
+
+def _shown(url: str) -> str:
+    """A URL without the password that may stand in it."""
+    if "://" not in url:
+        return url
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

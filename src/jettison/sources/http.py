@@ -1,0 +1,265 @@
+"""ADD of a URL: pin what is there now, and bring it here, verified."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from jettison.errors import NotFound, SourceError
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+_UNNAMED = "__unnamed__"
+_CHUNK = 1 << 20
+_CHECKSUM = re.compile(r"(sha256):[0-9a-f]{64}|(sha384):[0-9a-f]{96}|(sha512):[0-9a-f]{128}", re.ASCII)
+_STRONG = re.compile(r'"[^"]*"')
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAccess:
+    """How servers are reached. `proxies` maps a scheme to a proxy's URL; timeouts are in seconds."""
+
+    ca_bundle: str | None = None
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    connect_timeout: float = 15.0
+    read_timeout: float = 60.0
+    retries: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A file that was brought here. `mtime_ns` is its Last-Modified, or None when the server said none."""
+
+    digest: str
+    size: int
+    mtime_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """What a URL holds now. `pin` changes when that changes.
+
+    `fetched` is set when the server gave no validator, so that the content
+    itself had to be read: it is then in the file that `pin_url` was given.
+    """
+
+    name: str
+    pin: str
+    fetched: Fetched | None = None
+
+
+def is_url(source: str) -> bool:
+    """Whether a source of ADD is a URL, and no path."""
+    return source.startswith(("http://", "https://"))
+
+
+def name_of(url: str) -> str:
+    """The file name that a URL's path ends with."""
+    name = unquote(urlsplit(url).path).rpartition("/")[2]
+    return _UNNAMED if name in ("", ".", "..") or "\0" in name else name
+
+
+def check_checksum(text: str) -> str:
+    """A checksum of ADD --checksum as it is. Raises SourceError when it is none this project can verify."""
+    if not _CHECKSUM.fullmatch(text):
+        raise SourceError(
+            f"invalid --checksum {text!r}: no digest of a known algorithm",
+            hint="write it as sha256:HEX, sha384:HEX or sha512:HEX, in lower case",
+        )
+    return text
+
+
+def pin_url(url: str, path: str, *, checksum: str = "", access: HttpAccess | None = None) -> Pinned:
+    """Pin a URL: by its checksum if one is given, else by the server's strong ETag, else by the content.
+
+    Raises NotFound and SourceError.
+    """
+    if checksum:
+        return Pinned(name_of(url), check_checksum(checksum))
+    access = access or HttpAccess()
+    response = _request("HEAD", url, access)
+    response.release_conn()
+    tag = response.headers.get("ETag", "")
+    if response.status == 200 and _STRONG.fullmatch(tag):
+        return Pinned(name_of(url), f"etag:{tag}")
+    fetched = fetch_url(url, path, access=access)
+    return Pinned(name_of(url), fetched.digest, fetched)
+
+
+def fetch_url(
+    url: str,
+    path: str,
+    *,
+    checksum: str = "",
+    pin: str = "",
+    access: HttpAccess | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Fetched:
+    """Write what a URL holds to a file, and verify its length, `checksum` and `pin`.
+
+    `progress` is told the bytes done and the bytes in all (0 when unknown). Raises NotFound and SourceError;
+    the file is then removed.
+    """
+    access = access or HttpAccess()
+    if checksum:
+        check_checksum(checksum)
+    response = _request("GET", url, access)
+    try:
+        if response.status != 200:
+            raise _refused(url, response)
+        tag = response.headers.get("ETag", "")
+        if pin.startswith("etag:") and pin != f"etag:{tag}":
+            raise _changed(url)
+        fetched = _receive(url, response, path, checksum, progress)
+        if pin.startswith("sha256:") and pin != fetched.digest:
+            raise _changed(url)
+        return fetched
+    except BaseException:
+        _remove(path)
+        raise
+    finally:
+        response.close()
+
+
+def _receive(
+    url: str,
+    response: BaseHTTPResponse,
+    path: str,
+    checksum: str,
+    progress: Callable[[int, int], None] | None,
+) -> Fetched:
+    import hashlib
+
+    from urllib3.exceptions import HTTPError
+
+    length = response.headers.get("Content-Length", "")
+    expected = int(length) if length.isdigit() else 0
+    content = hashlib.sha256()
+    algorithm = checksum.partition(":")[0]
+    other = hashlib.new(algorithm) if algorithm not in ("", "sha256") else content
+    size = 0
+    try:
+        with open(path, "wb") as out:
+            for data in response.stream(_CHUNK, decode_content=False):
+                out.write(data)
+                content.update(data)
+                if other is not content:
+                    other.update(data)
+                size += len(data)
+                if progress is not None:
+                    progress(size, expected)
+    except HTTPError as error:
+        raise SourceError(
+            f"the download of {_shown(url)} broke off after {size} bytes: {error}",
+            hint="try again",
+            temporary=True,
+        ) from error
+    if length.isdigit() and size != expected:
+        raise SourceError(
+            f"the download of {_shown(url)} broke off: {size} of {expected} bytes came",
+            hint="try again",
+            temporary=True,
+        )
+    if checksum and f"{algorithm}:{other.hexdigest()}" != checksum:
+        raise SourceError(
+            f"the checksum of {_shown(url)} is {algorithm}:{other.hexdigest()}, but {checksum} was asked for",
+            hint="the file has changed, or the checksum is one of another file",
+        )
+    return Fetched(f"sha256:{content.hexdigest()}", size, _last_modified(response))
+
+
+def _last_modified(response: BaseHTTPResponse) -> int | None:
+    text = response.headers.get("Last-Modified")
+    if not text:
+        return None
+    from email.utils import parsedate_to_datetime
+
+    try:
+        seconds = int(parsedate_to_datetime(text).timestamp())
+    except (ValueError, OverflowError):
+        return None
+    return seconds * 1_000_000_000 if 0 <= seconds <= time.time() + 86_400 else None
+
+
+def _request(method: str, url: str, access: HttpAccess) -> BaseHTTPResponse:
+    from urllib3.exceptions import HTTPError, MaxRetryError, TimeoutError
+
+    try:
+        return _pool(url, access).request(
+            method,
+            url,
+            preload_content=False,
+            decode_content=False,
+            headers={"User-Agent": "jettison", "Accept-Encoding": "identity", "Accept": "*/*"},
+        )
+    except (HTTPError, ValueError) as error:
+        reason: Any = error.reason if isinstance(error, MaxRetryError) and error.reason else error
+        slow = isinstance(reason, TimeoutError)
+        raise SourceError(
+            f"cannot reach {_shown(url)}: {'it took too long to answer' if slow else reason}",
+            hint="check the address and the network, or download it beforehand and COPY it",
+            temporary=True,
+        ) from error
+
+
+def _pool(url: str, access: HttpAccess) -> PoolManager:
+    from urllib3 import PoolManager, ProxyManager, Retry, Timeout
+
+    retry = Retry(
+        total=access.retries + 10,
+        connect=access.retries,
+        read=access.retries,
+        status=access.retries,
+        redirect=10,
+        backoff_factor=0.2,
+        status_forcelist=(429, 500, 502, 503, 504),
+        allowed_methods=("GET", "HEAD"),
+        raise_on_status=False,
+    )
+    options: dict[str, Any] = {
+        "retries": retry,
+        "timeout": Timeout(connect=access.connect_timeout, read=access.read_timeout),
+        "cert_reqs": "CERT_REQUIRED",
+    }
+    if access.ca_bundle:
+        options["ca_certs"] = access.ca_bundle
+    proxy = access.proxies.get(urlsplit(url).scheme)
+    return ProxyManager(proxy, **options) if proxy else PoolManager(**options)
+
+
+def _refused(url: str, response: BaseHTTPResponse) -> SourceError:
+    status = response.status
+    if status in (404, 410):
+        return NotFound(f"{_shown(url)} not found (HTTP status {status})", hint="check the address")
+    return SourceError(
+        f"the server refused {_shown(url)} with HTTP status {status}",
+        hint="ADD sends no credentials; use RUN with a secret for what needs them"
+        if status in (401, 403)
+        else None,
+        temporary=status >= 500 or status == 429,
+    )
+
+
+def _changed(url: str) -> SourceError:
+    return SourceError(
+        f"{_shown(url)} changed while the build was running", hint="build again", temporary=True
+    )
+
+
+def _shown(url: str) -> str:
+    """A URL without the password that may stand in it."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
