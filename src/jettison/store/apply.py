@@ -10,7 +10,8 @@ from jettison.store.tree_builder import TreeBuilder, write_all
 
 
 def unpack(blob: str, root: str) -> tuple[str, int, tuple[str, ...]]:
-    """Unpack a compressed layer into an empty folder: its diff ID, the bytes of its files, its implied directories.
+    """Unpack a compressed layer into an empty folder: its diff ID, the bytes of its files, its implied
+    directories.
 
     Raises StoreError for archives that are damaged or try to leave the folder.
     """

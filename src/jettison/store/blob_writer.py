@@ -123,4 +123,3 @@ def clamped(entry: Entry, clamp: int | None) -> Entry:
     if clamp is None or entry.mtime_ns <= clamp * 10**9:
         return entry
     return replace(entry, mtime_ns=clamp * 10**9)
-

@@ -105,7 +105,7 @@ class BlobWriter:
         self.path = path
         self.size = 0
         with faults("making a blob", blobs.folder):
-            self._file = open(path, "xb", buffering=0)
+            self._file = open(path, "xb", buffering=0)  # noqa: SIM115
         self._done = False
 
     def write(self, data: bytes | memoryview) -> int:

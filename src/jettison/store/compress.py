@@ -2,8 +2,8 @@
 
 gzip is made of blocks that are compressed side by side: each is primed with the 32 KiB before it
 and ends on a byte boundary, so that together they are one ordinary gzip member. zlib-ng's level 5 was
-chosen by measurement: on the layers of large images it comes within 1 % of what Go's gzip makes (level 4: 2.3 %),
-in a third of zlib's time.
+chosen by measurement: on the layers of large images it comes within 1 % of what Go's gzip
+makes (level 4: 2.3 %), in a third of zlib's time.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ MEDIA_TYPES: dict[str, str] = {
     "none": "application/vnd.oci.image.layer.v1.tar",
 }
 
+_AGAIN = "remove it, so that it is fetched again"
+
 Sink = Callable[[bytes], Any]
 
 
@@ -55,7 +57,10 @@ class Compressor(Protocol):
 
 
 def compressor(compression: str, sink: Sink) -> Compressor:
-    """A compressor into `sink`, which is called in the thread that writes. Raises StoreError for unknown names."""
+    """A compressor into `sink`, which is called in the thread that writes.
+
+    Raises StoreError for unknown names.
+    """
     if compression == "gzip":
         return _Gzip(sink)
     if compression == "zstd":
@@ -212,17 +217,22 @@ def _gunzipped(raw: Iterator[bytes], path: str) -> Iterator[bytes]:
                     member = isal_zlib.decompressobj(31)
                     fresh = True
     except isal_zlib.error as error:  # type: ignore[misc]
-        raise StoreError(f"{path} is damaged: {error}", hint="remove it, so that it is fetched again") from error
+        raise _damaged(path, error) from error
     if not fresh:
-        raise StoreError(f"{path} is cut short", hint="remove it, so that it is fetched again")
+        raise StoreError(f"{path} is cut short", hint=_AGAIN)
 
 
 def _unzstd(file: Any) -> Iterator[bytes]:
     import zstandard
 
     try:
-        with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False) as reader:
+        decompressor = zstandard.ZstdDecompressor()
+        with decompressor.stream_reader(file, read_across_frames=True, closefd=False) as reader:
             while piece := reader.read(BLOCK):
                 yield piece
     except zstandard.ZstdError as error:
-        raise StoreError(f"{file.name} is damaged: {error}", hint="remove it, so that it is fetched again") from error
+        raise _damaged(file.name, error) from error
+
+
+def _damaged(path: str, error: Exception) -> StoreError:
+    return StoreError(f"{path} is damaged: {error}", hint=_AGAIN)

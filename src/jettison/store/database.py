@@ -93,7 +93,10 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """The only writer, in this process and all others, until the block ends. An exception undoes all of it."""
+        """The only writer, in this process and all others, until the block ends.
+
+        An exception undoes all of it.
+        """
         with self._lock:
             if self._depth == 0:
                 with self._reported():
@@ -145,7 +148,7 @@ class Database:
                 ) from error
             raise StoreError(
                 f"the store's database {self._path} cannot be used: {text}",
-                hint="if it is damaged, remove the whole store folder: it holds nothing but copies and caches",
+                hint="if it is damaged, remove the store folder: all in it can be made again",
             ) from error
 
 

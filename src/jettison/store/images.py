@@ -1,4 +1,7 @@
-"""Images of the store by name. A name is a full reference; what it points to is a manifest in the blob store."""
+"""Images of the store by name.
+
+A name is a full reference; what it points to is a manifest in the blob store.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,8 @@ _COLUMNS = "name, manifest, media_type, config, platform, blobs, created"
 class ImageRecord:
     """One name. `manifest` and `config` are digests (an image's id is that of its configuration).
 
-    `blobs` are the digests that the image keeps alive; `created` is when the name was given, in seconds since the epoch.
+    `blobs` are the digests that the image keeps alive; `created` is when the name was given, in seconds
+    since the epoch.
     """
 
     name: str
@@ -50,7 +54,15 @@ class Images:
         """Let a name point to an image, whatever it was before."""
         self._db.write(
             f"INSERT OR REPLACE INTO images ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (name, manifest_digest, media_type, config_digest, platform, json.dumps(list(blobs)), time.time()),
+            (
+                name,
+                manifest_digest,
+                media_type,
+                config_digest,
+                platform,
+                json.dumps(list(blobs)),
+                time.time(),
+            ),
         )
 
     def get(self, name: str) -> ImageRecord | None:

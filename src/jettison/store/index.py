@@ -104,7 +104,9 @@ class EntryTree:
         self.whiteouts.discard(path)
 
     def _folder(self, path: str, create: bool = True) -> str:
-        """The directory that a path leads to, through symlinks of the same layer as unpacking follows them."""
+        """The directory that a path leads to, through symlinks of the same layer as unpacking
+        follows them.
+        """
         if path in self.children:
             return path
         todo = [part for part in path.split("/") if part][::-1]

@@ -22,7 +22,10 @@ _COLUMNS = "id, diff_id, blob, blob_size, media_type, size"
 
 
 class Layers:
-    """The layers of one store. Their folders are ROOT/layers/ID, with `tree` and `index` as far as they were made."""
+    """The layers of one store.
+
+    Their folders are ROOT/layers/ID, with `tree` and `index` as far as they were made.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -96,7 +99,9 @@ class Layers:
         return TreeLayerWriter(self._store.session.new_folder("layer"), self._keep_tree)
 
     def blob_writer(self, compression: str = "gzip", clamp: int | None = None) -> LayerWriter:
-        """A writer whose layer becomes a compressed blob, with modification times no later than `clamp` (seconds)."""
+        """A writer whose layer becomes a compressed blob, with modification times no later than
+        `clamp` (seconds).
+        """
         from jettison.store.blob_writer import BlobLayerWriter
 
         return BlobLayerWriter(self._store.blobs, compression, clamp, self._keep_blob)
@@ -182,16 +187,18 @@ class Layers:
     def ensure_blob(self, layer_id: str, clamp: int | None = None, compression: str | None = None) -> Layer:
         """The layer with its diff ID and a blob that is in the store.
 
-        `clamp` (seconds since the epoch) cuts later modification times, in a rendering of its own. Base layers
-        are given as they came, whatever `clamp` and `compression` are. Without `compression` any will do.
+        `clamp` (seconds since the epoch) cuts later modification times, in a rendering of its own.
+        Base layers are given as they came, whatever `clamp` and `compression` are. Without
+        `compression` any will do.
         """
         layer = self._need(layer_id)
         if self.is_base(layer_id):
             self.fetch(layer)
             return layer
-        if clamp is None and layer.blob and compression in (None, compression_of(layer.blob.media_type)):
-            if self._store.blobs.has(layer.blob.digest):
-                return layer
+        blob = layer.blob
+        fits = clamp is None and blob and compression in (None, compression_of(blob.media_type))
+        if fits and blob and self._store.blobs.has(blob.digest):
+            return layer
         from jettison.store.renderings import make_blob
 
         with self._store.lock(f"blob-{layer_id}"):
@@ -201,7 +208,9 @@ class Layers:
         """The file of a layer's blob, which is brought from its origin when the store has it not."""
         blob = layer.blob
         if blob is None:
-            raise StoreError(f"layer {layer.id} has neither files nor a blob", hint="build again with --no-cache")
+            raise StoreError(
+                f"layer {layer.id} has neither files nor a blob", hint="build again with --no-cache"
+            )
         path = self._store.blobs.path(blob.digest)
         if not os.path.exists(path):
             with self._store.lock(f"fetch-{blob.digest.rpartition(':')[2]}"):
@@ -230,7 +239,9 @@ class Layers:
     def touch(self, layer_ids: Sequence[str]) -> None:
         """Note that layers were used now."""
         now = time.time()
-        self._store.db.write_many("UPDATE layers SET last_used = ? WHERE id = ?", [(now, i) for i in layer_ids])
+        self._store.db.write_many(
+            "UPDATE layers SET last_used = ? WHERE id = ?", [(now, i) for i in layer_ids]
+        )
 
     def remove(self, layer_id: str) -> None:
         """Forget a layer and remove its folder. Its blobs stay: others may be equal."""

@@ -41,7 +41,8 @@ def locked(
     try:
         yield waited
     finally:
-        # Removed while it is held: whoever waits on this file sees that it lost its name, and takes the new one.
+        # Removed while it is held: whoever waits on this file sees that it lost its name, and takes
+        # the new one.
         try:
             os.unlink(path)
         except FileNotFoundError:

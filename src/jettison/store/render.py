@@ -20,7 +20,10 @@ _KINDS: dict[int, Kind] = {
 
 
 def entries(tree: str) -> Iterator[Entry]:
-    """The entries of a tree, directories before what is in them. The root itself is none, sockets are left out."""
+    """The entries of a tree, directories before what is in them.
+
+    The root itself is none, sockets are left out.
+    """
     if xattrs.has(tree, xattrs.OPAQUE):
         yield Entry("", "opaque")
     links: dict[tuple[int, int], str] = {}

@@ -89,9 +89,9 @@ def make_blob(store: Store, layer: Layer, clamp: int | None, compression: str | 
 
 
 def _known(store: Store, layer: Layer, clamp: int | None, wanted: str) -> Layer | None:
-    if clamp is None and layer.blob and compression_of(layer.blob.media_type) == wanted:
-        if store.blobs.has(layer.blob.digest):
-            return layer
+    blob = layer.blob
+    if clamp is None and blob and compression_of(blob.media_type) == wanted and store.blobs.has(blob.digest):
+        return layer
     rows = store.db.read(
         "SELECT diff_id, blob, blob_size, media_type FROM renderings"
         " WHERE layer = ? AND compression = ? AND clamp = ?",

@@ -34,7 +34,8 @@ class Stub:
 def mounted(
     store: Store, layer_ids: Sequence[str], upper: str | None, work: str, stubs: Sequence[Stub] = ()
 ) -> Iterator[str]:
-    """Mount layers, the lowest first, and give the folder. What is written goes to `upper`; without it nothing can be.
+    """Mount layers, the lowest first, and give the folder. What is written goes to `upper`; without it
+    nothing can be.
 
     Has to be called inside `kernel.private_mounts`: it changes the working directory of its
     thread for a moment. `stubs` that are in no layer are put into a throwaway layer on top, with the parents'
@@ -79,7 +80,9 @@ def _lower(
     os.chmod(top, 0o755)
     implied = store.layers.implied(layer_ids)
     if stubs or implied:
-        _fill_top(top, store.view(layer_ids), stubs, sorted({path for paths in implied.values() for path in paths}))
+        _fill_top(
+            top, store.view(layer_ids), stubs, sorted({path for paths in implied.values() for path in paths})
+        )
     # A mount without an upper directory needs two lower ones.
     return [top, *lower]
 
@@ -113,7 +116,10 @@ def _fill_top(top: str, view: FileTree, stubs: Sequence[Stub], implied: Sequence
 
 
 def _options(store: Store, lower: list[str], upper: str | None, work: str) -> str:
-    """The data of the mount: names relative to the folder of the layers, because it has to fit into a page."""
+    """The data of the mount.
+
+    Names relative to the folder of the layers, because it has to fit into a page.
+    """
 
     def short(path: str) -> str:
         name = os.path.relpath(path, store.layers.folder)
@@ -133,7 +139,7 @@ def _options(store: Store, lower: list[str], upper: str | None, work: str) -> st
 
 
 def _refused(error: OSError, layers: int, root: str) -> StoreError:
-    hint = f"does the filesystem of {root} allow overlayfs on top? Another overlay does not; --root names another folder"
+    hint = f"overlayfs may not work on top of the filesystem of {root}; --root names another folder"
     if error.errno in (errno.EPERM, errno.EACCES):
         hint = "mounting needs root, or a user namespace and Linux 5.13 or later"
     return StoreError(f"cannot mount {layers} layers with overlayfs: {error.strerror or error}", hint=hint)

@@ -1,4 +1,7 @@
-"""The store: one folder with everything that outlives a build. Opening it costs one small file and one database."""
+"""The store.
+
+One folder with everything that outlives a build. Opening it costs one small file and one database.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,10 @@ class Store:
         return LayerView(layer_ids, tree, layers.ensure_index, layers.ensure_tree)
 
     def new_work_dir(self) -> WorkDir:
-        """A folder for one step on the store's filesystem, with `upper` and `work`; removed when its owner dies."""
+        """A folder for one step on the store's filesystem, with `upper` and `work`.
+
+        Removed when its owner dies.
+        """
         return self.session.new_work_dir()
 
     def lock(
@@ -87,7 +93,10 @@ class Store:
         return locked(f"{self.root}/locks/{_file_name(name)}", on_wait, cancel)
 
     def cache_mount(self, mount_id: str, seed: Callable[[str], None] | None = None) -> str:
-        """The folder of a cache mount. A new one is first filled by `seed`, which gets an empty folder (0755)."""
+        """The folder of a cache mount.
+
+        A new one is first filled by `seed`, which gets an empty folder (0755).
+        """
         import time
 
         folder = f"{self.root}/cache-mounts/{_file_name(mount_id)}"
@@ -97,7 +106,8 @@ class Store:
                 if not os.path.isdir(folder):
                     self._new_cache_mount(folder, seed)
         self.db.write(
-            "INSERT INTO cache_mounts VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET last_used = excluded.last_used",
+            "INSERT INTO cache_mounts VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET last_used = excluded.last_used",
             (mount_id, os.path.basename(folder), now, now),
         )
         return folder

@@ -1,7 +1,9 @@
-"""The headers of tar archives as layers hold them: POSIX ustar, with pax records where its fields are too small.
+"""The headers of tar archives as layers hold them: POSIX ustar, with pax records where its fields are too
+small.
 
 Read are also GNU long names and base-256 numbers. Names are relative, and have neither
-a leading slash nor dot segments; whiteouts are entries of their own kind (OCI image-spec, Layer: Representing Changes).
+a leading slash nor dot segments; whiteouts are entries of their own kind (OCI image-spec, Layer:
+Representing Changes).
 """
 
 from __future__ import annotations
@@ -65,7 +67,11 @@ def header(entry: Entry) -> bytes:
         records.append((b"mtime", _decimal(seconds, nanoseconds)))
         seconds = min(max(seconds, 0), (1 << 33) - 1)
     numbers = []
-    for key, value, limit in ((b"uid", entry.uid, 1 << 21), (b"gid", entry.gid, 1 << 21), (b"size", size, 1 << 33)):
+    for key, value, limit in (
+        (b"uid", entry.uid, 1 << 21),
+        (b"gid", entry.gid, 1 << 21),
+        (b"size", size, 1 << 33),
+    ):
         if value >= limit:
             records.append((key, b"%d" % value))
             value = 0
@@ -208,7 +214,9 @@ def parse(block: bytes, pax: dict[bytes, bytes]) -> tuple[Entry | None, int]:
     if name.startswith(WHITEOUT):
         return _marker(folder, name), stored
     device = (number(block[329:337]), number(block[337:345])) if kind in ("char", "block") else (0, 0)
-    xattrs = [(os.fsdecode(k[len(_XATTR) :]), v) for k, v in pax.items() if k.startswith(_XATTR)] if pax else ()
+    xattrs = (
+        [(os.fsdecode(k[len(_XATTR) :]), v) for k, v in pax.items() if k.startswith(_XATTR)] if pax else ()
+    )
     entry = Entry(
         path, kind, number(block[100:108]) & 0o7777,
         int(pax[b"uid"]) if b"uid" in pax else number(block[108:116]),

@@ -14,7 +14,10 @@ _SPARSE = ("GNU.sparse.major", "GNU.sparse.map", "GNU.sparse.size")
 
 
 class TarReader:
-    """Iterates over entries; `content()` gives that of the file entry just yielded, and is skipped if not asked for."""
+    """Iterates over entries.
+
+    `content()` gives that of the file entry just yielded, and is skipped if not asked for.
+    """
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)

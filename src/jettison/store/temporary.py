@@ -34,7 +34,10 @@ class WorkDir:
 
 
 class Session:
-    """This process's folder below tmp/. It is made at first use, and whatever dead processes left is swept then."""
+    """This process's folder below tmp/.
+
+    It is made at first use, and whatever dead processes left is swept then.
+    """
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
@@ -111,7 +114,10 @@ def sweep(folder: str) -> int:
 
 
 def remove_tree(path: str) -> None:
-    """Remove a file or a folder with all below it, whatever its modes are. What is gone already is no error."""
+    """Remove a file or a folder with all below it, whatever its modes are.
+
+    What is gone already is no error.
+    """
     from shutil import rmtree
 
     try:

@@ -105,7 +105,9 @@ class TreeBuilder:
         except (FileNotFoundError, NotADirectoryError):
             kind = None
         if kind is None or stat.S_ISDIR(kind.st_mode) or _is_whiteout(kind):
-            raise StoreError(f"{entry.path!r} is a hard link to {entry.link!r}, which is no file of the same layer")
+            raise StoreError(
+                f"{entry.path!r} is a hard link to {entry.link!r}, which is no file of the same layer"
+            )
         if os.path.exists(where) and os.path.samestat(kind, os.lstat(where)):
             return
         os.link(target, where, follow_symlinks=False)
@@ -164,7 +166,10 @@ class TreeBuilder:
         remove_tree(self._path(path))
 
     def _folder(self, path: str, create: bool = True) -> str:
-        """The real directory that a path leads to inside the tree. What is missing is made (or left as it is written)."""
+        """The real directory that a path leads to inside the tree.
+
+        What is missing is made (or left as it is written).
+        """
         todo = [part for part in path.split("/") if part][::-1]
         at: list[str] = []
         links = 0
@@ -228,7 +233,10 @@ def write_all(fd: int, pieces: Iterable[bytes | memoryview]) -> int:
 
 
 def copy_file(name: str, fd: int) -> int:
-    """Copy a file's content: shared blocks where the filesystem can, in the kernel elsewhere. Gives its size."""
+    """Copy a file's content.
+
+    Shared blocks where the filesystem can, in the kernel elsewhere. Gives its size.
+    """
     source = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         size = 0
@@ -236,7 +244,13 @@ def copy_file(name: str, fd: int) -> int:
             try:
                 moved = os.copy_file_range(source, fd, 1 << 30)
             except OSError as error:
-                if size == 0 and error.errno in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM):
+                if size == 0 and error.errno in (
+                    errno.EXDEV,
+                    errno.EINVAL,
+                    errno.ENOSYS,
+                    errno.EOPNOTSUPP,
+                    errno.EPERM,
+                ):
                     return write_all(fd, iter(lambda: os.read(source, 1 << 20), b""))
                 raise
             if not moved:

@@ -156,7 +156,10 @@ class LayerView:
         return open(node.file or self._unpacked(number, path), "rb")
 
     def content(self, path: str) -> str:
-        """The name of a file on this machine with the content of a regular file; unpacks its layer if need be."""
+        """The name of a file on this machine with the content of a regular file.
+
+        Unpacks its layer if need be.
+        """
         found = self._at(path) if path else None
         if found is None or found[1].kind != "file":
             raise StoreError(f"/{path} is no file in these layers")

@@ -9,7 +9,14 @@ OPAQUE = "user.overlay.opaque"
 IMPLIED = "user.jettison.implied"
 """Marks a directory that no entry of its layer names: what is below it in the stack says how it looks."""
 
-_OWN = ("user.overlay.", "trusted.overlay.", "user.jettison.", "security.selinux", "security.evm", "security.ima")
+_OWN = (
+    "user.overlay.",
+    "trusted.overlay.",
+    "user.jettison.",
+    "security.selinux",
+    "security.evm",
+    "security.ima",
+)
 _MISSING = (errno.ENODATA, errno.ENOTSUP, errno.ENOENT)
 
 
@@ -29,7 +36,9 @@ def read(path: str | int) -> tuple[tuple[str, bytes], ...]:
         raise
     if not names:
         return ()
-    return tuple((name, os.getxattr(path, name, follow_symlinks=follow)) for name in sorted(names) if belongs(name))
+    return tuple(
+        (name, os.getxattr(path, name, follow_symlinks=follow)) for name in sorted(names) if belongs(name)
+    )
 
 
 def write(path: str | int, xattrs: tuple[tuple[str, bytes], ...]) -> None:
