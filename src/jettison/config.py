@@ -87,8 +87,12 @@ def _from_file(config: Config, path: str) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}", hint="the configuration is TOML") from error
     for key, value in data.items():
-        if key in ("root", "runtime", "ca_bundle") and isinstance(value, str):
-            config = replace(config, **{key: value})
+        if key == "root" and isinstance(value, str):
+            config = replace(config, root=value)
+        elif key == "runtime" and isinstance(value, str):
+            config = replace(config, runtime=value)
+        elif key == "ca_bundle" and isinstance(value, str):
+            config = replace(config, ca_bundle=value)
         elif key == "registry" and isinstance(value, dict):
             registries = {name: _registry(path, name, table) for name, table in value.items()}
             config = replace(config, registries=registries)

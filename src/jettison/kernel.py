@@ -90,6 +90,14 @@ def setns(descriptor: int, kind: int) -> None:
         raise _fail("setns")
 
 
+def prctl(option: int, value: int) -> None:
+    """prctl(2) with one argument. Raises OSError."""
+    import ctypes
+
+    if _libc().prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0))) != 0:
+        raise _fail("prctl")
+
+
 def private_mounts(fn: Callable[[], T]) -> T:
     """Run `fn` in a fresh thread with a mount namespace of its own; give its result or raise its exception.
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.registry import cutting_proxy, free_port, needs_registry, running_registry
 
 from jettison.config import RegistryConfig
 from jettison.errors import RegistryError
@@ -22,6 +21,7 @@ from jettison.oci.reference import Reference, parse
 from jettison.oci.registry.access import RegistryAccess
 from jettison.oci.registry.push import Upload, push
 from jettison.oci.registry.transfer import download, fetch_manifest, fetch_small
+from tests.registry import cutting_proxy, free_port, needs_registry, running_registry
 
 pytestmark = needs_registry
 

@@ -36,8 +36,7 @@ class CopyOp:
     one); when it is None they come from the vertex's source input; `files` come
     beside them in any case. `paths` are patterns relative to the source's root.
     `dest` is absolute and clean; `dest_is_dir` says that it was written as a directory.
-    `owner` and `mode` are the flag's text, or None. `unpack`: True and False as the
-    flag says, None for "local archives of ADD" when `archives` is set.
+    `owner` and `mode` are the flag's text, or None. `unpack`: local archives are unpacked (ADD).
     """
 
     TYPE: ClassVar[str] = "copy"
@@ -54,7 +53,8 @@ class CopyOp:
     unpack: bool = False
     keep_owner: bool = False
     """Files keep the owner they have in the source (COPY --from), instead of 0:0."""
-    required: bool = True
+    has_base: bool = False
+    """Whether inputs[0] is the root filesystem that the files go into (else they go into an empty one)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +129,8 @@ class RunOp:
     hostname: str = ""
     hosts: tuple[str, ...] = ()
     """Extra lines of /etc/hosts, as NAME:ADDRESS."""
+    has_base: bool = True
+    """Whether inputs[0] is the root filesystem (else it is empty)."""
 
 
 Op = SourceOp | CopyOp | MkdirOp | HttpOp | GitOp | RunOp

@@ -67,13 +67,13 @@ _registry = st.from_regex(
 
 
 @given(
-    st.one_of(st.just(""), _registry),
+    st.one_of(st.just("docker.io"), _registry),
     st.lists(_part, min_size=1, max_size=3),
     st.one_of(st.just(""), st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,9}", fullmatch=True)),
     st.sampled_from(["", DIGEST, "sha512:" + HEX * 2]),
 )
 def test_round_trip(registry: str, parts: list[str], tag: str, digest: str) -> None:
-    text = "/".join(([registry] if registry else []) + parts)
+    text = "/".join([registry, *parts])
     text += (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
     reference = parse(text)
     assert parse(str(reference)) == reference

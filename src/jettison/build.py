@@ -1,0 +1,207 @@
+"""A build from beginning to end: contexts → Dockerfile → stages → vertices → layers → images.
+
+This is the page to read first. It is also the only place that names concrete
+back ends: the local store, the local executor, the OCI runtimes, the exporters.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING
+
+from jettison.config import Config
+from jettison.errors import JettisonError, NotFound, SandboxError, UsageError
+from jettison.events import BuildFinished, BuildStarted, Emit, StepProgress
+from jettison.executor.local import LocalExecutor, StoreCache
+from jettison.graph.stages import Origin
+from jettison.inputs import (
+    Contexts,
+    agent_sockets,
+    open_stream,
+    read_dockerfile,
+    secret_values,
+    sort_contexts,
+)
+from jettison.planning import Plan, make_plan, parse_file
+from jettison.platforms import Platform
+from jettison.request import BuildRequest, BuildResult, BuiltImage
+from jettison.solver.solve import Solution, solve
+from jettison.sources.base import BaseImage
+from jettison.sources.context import find_ignore, open_context
+from jettison.sources.memo import Memo, memo_name
+from jettison.store.base import Blob
+from jettison.store.store import Store
+
+if TYPE_CHECKING:
+    from jettison.executor.remote import Remotes
+    from jettison.executor.run import RunSettings
+    from jettison.oci.registry.access import RegistryAccess
+    from jettison.sandbox.base import Sandbox
+
+
+def build(
+    request: BuildRequest, config: Config, emit: Emit, cancel: threading.Event | None = None
+) -> BuildResult:
+    """Build all targets of a request and write its outputs.
+
+    Raises a JettisonError of the kind that fits; whatever was there before is still there then.
+    `cancel` may be set from anywhere to stop the build.
+    """
+    started = time.perf_counter()
+    cancel = cancel or threading.Event()
+    ran = cached = 0
+    try:
+        with Store.open(config.root) as store:
+            solution, result = _build(request, config, store, emit, cancel)
+            ran, cached = solution.ran, solution.cached
+    except JettisonError as error:
+        emit(BuildFinished(time.time(), time.perf_counter() - started, ran, cached, error.message))
+        raise
+    seconds = time.perf_counter() - started
+    emit(BuildFinished(time.time(), seconds, ran, cached))
+    return BuildResult(result, ran, cached, seconds)
+
+
+def _build(
+    request: BuildRequest, config: Config, store: Store, emit: Emit, cancel: threading.Event
+) -> tuple[Solution, tuple[BuiltImage, ...]]:
+    from jettison.exporting import check_outputs, export
+
+    check_outputs(request)
+    contexts, request = _open_contexts(request, store)
+    folder = contexts.folders[""]
+    data, shown, path = read_dockerfile(request, folder)
+    trees = {
+        name: open_context(context, find_ignore(context, path if not name else ""))
+        for name, context in contexts.folders.items()
+    }
+    access = _access(config, request.environment)
+    store.fetch = lambda blob, origin: _fetch_blob(store, access(), blob, origin, emit)
+    remotes = cache(lambda: _remotes(request, config, store))
+    resolve = _resolver(request, contexts, store, access)
+    plan = make_plan(
+        request,
+        parse_file(data, shown),
+        contexts,
+        resolve,
+        lambda remote: remotes().pin(remote),
+        emit,
+        time.time,
+    )
+    graph = plan.graph
+    emit(BuildStarted(time.time(), tuple(t.name for t in graph.targets), len(graph.vertices), graph.skipped))
+    executor = LocalExecutor(
+        store=store,
+        graph=graph,
+        contexts=trees,
+        memos={name: Memo(f"{store.root}/memo/{memo_name(tree.folder)}") for name, tree in trees.items()},
+        run_settings=cache(lambda: _run_settings(request, config, plan)),
+        emit=emit,
+        cancel=cancel,
+        remotes=remotes,
+        epoch_ns=(plan.epoch or 0) * 1_000_000_000,
+    )
+    try:
+        solution = solve(
+            graph, StoreCache(store), executor, emit, cancel, request.jobs or os.cpu_count() or 1
+        )
+    finally:
+        executor.finish()
+    for memo in executor.memos.values():
+        memo.save()
+    return solution, export(request, plan, solution, store, access, emit)
+
+
+def _open_contexts(request: BuildRequest, store: Store) -> tuple[Contexts, BuildRequest]:
+    contexts = sort_contexts(request)
+    if request.context == "-":
+        folder, request = open_stream(request, store.session.new_folder)
+    else:
+        folder = request.context
+        if "://" in folder or folder.startswith("git@"):
+            raise UsageError(
+                f"the build context {folder!r} is remote; only folders and - are supported so far",
+                hint="clone or download it first, and name the folder",
+            )
+        if not os.path.isdir(folder):
+            raise NotFound(
+                f"the build context {folder!r} is not a folder",
+                hint="give the folder that holds the files, often: .",
+            )
+    return Contexts({"": folder, **contexts.folders}, contexts.images), request
+
+
+def _access(config: Config, environment: Mapping[str, str]) -> Callable[[], RegistryAccess]:
+    @cache
+    def access() -> RegistryAccess:
+        from jettison.oci.registry.access import access_from
+
+        return access_from(config, environment)
+
+    return access
+
+
+def _resolver(
+    request: BuildRequest, contexts: Contexts, store: Store, access: Callable[[], RegistryAccess]
+) -> Callable[[Origin, Platform], BaseImage]:
+    from jettison.sources.images import resolve_image
+
+    def resolve(origin: Origin, platform: Platform) -> BaseImage:
+        value = contexts.images.get(origin.name, "") if origin.kind == "context" else ""
+        if value.startswith("oci-layout://"):
+            from jettison.sources.layout import image_from_layout, split_layout
+
+            folder, selector = split_layout(value)
+            return image_from_layout(store, folder, selector, platform, origin.name)
+        name = value.removeprefix("docker-image://") or origin.name
+        return resolve_image(store, name, platform, pull=request.pull, access=access())
+
+    return resolve
+
+
+def _fetch_blob(store: Store, access: RegistryAccess, blob: Blob, origin: str, emit: Emit) -> None:
+    from jettison.sources.fetch import fetch_blob
+
+    def progress(done: int, total: int) -> None:
+        emit(StepProgress(time.time(), "", blob.digest, done, total))
+
+    fetch_blob(store, blob, origin, access, progress)
+
+
+def _remotes(request: BuildRequest, config: Config, store: Store) -> Remotes:
+    from jettison.executor.remote import Remotes, access_of
+
+    http, git = access_of(request.environment, config.ca_bundle, agent_sockets(request).get("default", ""))
+    return Remotes(http, git, store.session.new_name, lambda: store.view(()))
+
+
+def _run_settings(request: BuildRequest, config: Config, plan: Plan) -> RunSettings:
+    from jettison.executor.run import RunSettings
+    from jettison.sandbox.oci import choose
+
+    return RunSettings(
+        sandbox=cache(lambda: _usable(choose(request.runtime or config.runtime))),
+        secrets=secret_values(request),
+        proxies=plan.proxies,
+        ssh=agent_sockets(request),
+        resolv_conf=_resolv_conf(),
+    )
+
+
+def _usable(sandbox: Sandbox) -> Sandbox:
+    problem = sandbox.check()
+    if problem:
+        raise SandboxError(f"RUN cannot be carried out here: {problem}")
+    return sandbox
+
+
+def _resolv_conf() -> bytes | None:
+    try:
+        with open("/etc/resolv.conf", "rb") as file:
+            return file.read()
+    except OSError:
+        return None

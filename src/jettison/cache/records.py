@@ -1,0 +1,76 @@
+"""What is known of steps that ran: cache records in the store's database."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from jettison.cache.key import CacheKey
+from jettison.digests import canonical_json
+from jettison.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRecord:
+    """The result under one key. `layers` is the whole stack, lowest first; `created` seconds since the epoch.
+
+    `seconds` is what the step took when it ran, `size` the bytes of its own layer's files.
+    """
+
+    key: str
+    layers: tuple[str, ...]
+    created: float
+    seconds: float
+    size: int
+
+
+def find(db: Database, keys: Iterable[str]) -> dict[str, CacheRecord]:
+    """The records of some keys, by key. A record is only given while all its layers are in the store."""
+    wanted = list(dict.fromkeys(keys))
+    found: dict[str, CacheRecord] = {}
+    for start in range(0, len(wanted), 500):
+        part = wanted[start : start + 500]
+        marks = ",".join("?" * len(part))
+        rows = db.read(
+            f"SELECT key, layers, created, seconds, size FROM records WHERE key IN ({marks})", part
+        )
+        for key, layers, created, seconds, size in rows:
+            found[key] = CacheRecord(key, tuple(json.loads(layers)), created, seconds, size)
+    ids = list({layer for record in found.values() for layer in record.layers})
+    present: set[str] = set()
+    for start in range(0, len(ids), 500):
+        part = ids[start : start + 500]
+        marks = ",".join("?" * len(part))
+        present.update(row[0] for row in db.read(f"SELECT id FROM layers WHERE id IN ({marks})", part))
+    return {key: record for key, record in found.items() if present.issuperset(record.layers)}
+
+
+def save(
+    db: Database,
+    keys: Iterable[CacheKey],
+    layers: tuple[str, ...],
+    seconds: float,
+    size: int,
+    created: float | None = None,
+) -> float:
+    """Remember a result under several keys, in place of what they stood for before; give when it was made."""
+    used = time.time()
+    now = used if created is None else created
+    rows = [
+        (key.digest, json.dumps(layers), canonical_json(key.parts).decode("ascii"), now, used, seconds, size)
+        for key in keys
+    ]
+    db.write_many(
+        "INSERT OR REPLACE INTO records (key, layers, parts, created, last_used, seconds, size)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        rows,
+    )
+    return now
+
+
+def touch(db: Database, keys: Iterable[str]) -> None:
+    """Note that records were used now, for whoever has to choose what to remove."""
+    now = time.time()
+    db.write_many("UPDATE records SET last_used = ? WHERE key = ?", [(now, key) for key in keys])

@@ -1,0 +1,235 @@
+"""The executor that works on this machine: which op is done by which module, and where contexts are."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from jettison.cache import records
+from jettison.cache.key import CacheKey
+from jettison.digests import digest_of
+from jettison.errors import JettisonError
+from jettison.events import Emit, StepOutput, StepProgress
+from jettison.executor.demand import exported_vertices, wanted_as_tree
+from jettison.graph.ops import CopyOp, GitOp, HttpOp, MkdirOp, RunOp, SourceOp
+from jettison.graph.vertex import BuildGraph, Vertex
+from jettison.solver.base import Hit, Layers
+from jettison.sources.context import ContextTree
+from jettison.sources.memo import Memo
+from jettison.store.base import FileTree, LayerWriter
+from jettison.store.store import Store
+
+if TYPE_CHECKING:
+    from jettison.executor.remote import Remotes
+    from jettison.executor.run import RunSettings
+
+
+_DOWNLOADS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCache:
+    """The solver's cache, kept in the store's database."""
+
+    store: Store
+
+    def find(self, keys: list[str]) -> dict[str, Hit]:
+        found = records.find(self.store.db, keys)
+        if found:
+            records.touch(self.store.db, found)
+        return {key: Hit(record.layers, record.created) for key, record in found.items()}
+
+    def save(self, keys: list[CacheKey], layers: Layers, seconds: float, created: float | None) -> float:
+        size = 0
+        if layers:
+            top = self.store.layers.get(layers[-1])
+            size = top.size if top else 0
+        return records.save(self.store.db, keys, layers, seconds, size, created)
+
+
+@dataclass(slots=True)
+class LocalExecutor:
+    """Carries out vertices with this machine's store and sandbox.
+
+    `contexts` gives a build context by name; `memos` what is remembered of its files' hashes. `epoch_ns`
+    is the time of directories and files that have none of their own.
+    """
+
+    store: Store
+    graph: BuildGraph
+    contexts: Mapping[str, ContextTree]
+    memos: Mapping[str, Memo]
+    run_settings: Callable[[], RunSettings]
+    emit: Emit
+    cancel: threading.Event
+    remotes: Callable[[], Remotes]
+    epoch_ns: int = 0
+    _trees: frozenset[str] = field(default=frozenset())
+    _exported: frozenset[str] = field(default=frozenset())
+    _background: list[threading.Thread] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._trees = wanted_as_tree(self.graph)
+        self._exported = exported_vertices(self.graph)
+
+    def context_digest(self, vertex: Vertex) -> str:
+        op = vertex.op
+        if not isinstance(op, CopyOp) or op.context is None:
+            return ""
+        from jettison.executor.select import content_digest
+
+        with _located(vertex):
+            return content_digest(op, self.contexts[op.context], self.memos[op.context])
+
+    def known(self, vertex: Vertex) -> Layers | None:
+        if not isinstance(vertex.op, SourceOp):
+            return None
+        ids = []
+        for diff_id in vertex.op.diff_ids:
+            layer = self.store.layers.by_diff_id(diff_id)
+            if layer is None:
+                return None
+            ids.append(layer.id)
+        return tuple(ids)
+
+    def content_inputs(self, vertex: Vertex, inputs: dict[str, Layers]) -> tuple[Layers | str, ...]:
+        op = vertex.op
+        given: list[Layers | str] = [inputs[name] for name in vertex.inputs]
+        if isinstance(op, CopyOp):
+            if op.context is not None:
+                given.append(self.context_digest(vertex))
+            elif op.paths and len(given) > op.has_base:
+                from jettison.executor.select import content_digest
+
+                with _located(vertex):
+                    tree = self.store.view(inputs[vertex.inputs[-1]])
+                    given[-1] = content_digest(op, tree, Memo())
+        elif isinstance(op, RunOp):
+            for mount in op.mounts:
+                if mount.type == "bind" and mount.input >= 0:
+                    given[mount.input] = self._tree_digest(inputs[vertex.inputs[mount.input]], mount.source)
+        return tuple(given)
+
+    def _tree_digest(self, layers: Layers, path: str) -> str:
+        """The content below a path of a stack of layers; the layers themselves where it cannot be told."""
+        from jettison.executor.select import content_digest
+
+        op = CopyOp(dest="/", dest_is_dir=True, paths=(path.strip("/") or "/",), keep_owner=True)
+        try:
+            return content_digest(op, self.store.view(layers), Memo())
+        except JettisonError:
+            return digest_of(list(layers))
+
+    def execute(self, vertex: Vertex, inputs: dict[str, Layers]) -> Layers:
+        op = vertex.op
+        with _located(vertex):
+            if isinstance(op, SourceOp):
+                return self._fetch(vertex)
+            if isinstance(op, RunOp):
+                layers = self._run(vertex, op, inputs)
+            elif isinstance(op, (CopyOp, MkdirOp)):
+                layers = self._write(vertex, op, inputs)
+            else:
+                layers = self._download(vertex, op)
+        if vertex.id in self._exported:
+            self._render_early(layers[-1])
+        return layers
+
+    def exclusive(self, key: str) -> AbstractContextManager[bool]:
+        return self.store.lock(key, cancel=self.cancel)
+
+    def finish(self) -> None:
+        """Wait for blobs that are made while later steps run."""
+        for thread in self._background:
+            thread.join()
+        self._background.clear()
+
+    def _fetch(self, vertex: Vertex) -> Layers:
+        layers = self.known(vertex) or ()
+        if len(layers) == 1:
+            self.store.layers.ensure_blob(layers[0])
+        elif layers:
+            from concurrent.futures import ThreadPoolExecutor
+
+            with ThreadPoolExecutor(_DOWNLOADS) as pool:
+                list(pool.map(self.store.layers.ensure_blob, layers))
+        return layers
+
+    def _run(self, vertex: Vertex, op: RunOp, inputs: dict[str, Layers]) -> Layers:
+        from jettison.executor.run import run
+
+        def output(stream: int, data: bytes) -> None:
+            self.emit(StepOutput(time.time(), vertex.short, stream, data))
+
+        return run(self.store, vertex, op, inputs, self.run_settings(), output, self.cancel)
+
+    def _writer(self, vertex: Vertex) -> LayerWriter:
+        if vertex.id in self._trees or vertex.id not in self._exported:
+            return self.store.layers.tree_writer()
+        return self.store.layers.blob_writer()
+
+    def _write(self, vertex: Vertex, op: CopyOp | MkdirOp, inputs: dict[str, Layers]) -> Layers:
+        base = inputs[vertex.base] if vertex.base else ()
+        writer = self._writer(vertex)
+        try:
+            if isinstance(op, MkdirOp):
+                from jettison.executor.mkdir import run_mkdir
+
+                run_mkdir(op, self.store.view(base), writer, self.epoch_ns)
+            else:
+                from jettison.executor.copy import run_copy
+
+                run_copy(op, self._source(vertex, op, inputs), self.store.view(base), writer, self.epoch_ns)
+            layer = writer.commit()
+        finally:
+            writer.abort()
+        return (*base, layer.id)
+
+    def _source(self, vertex: Vertex, op: CopyOp, inputs: dict[str, Layers]) -> FileTree | None:
+        if op.context is not None:
+            return self.contexts[op.context]
+        if not op.paths:
+            return None
+        given = vertex.inputs[op.has_base :]
+        return self.store.view(inputs[given[0]] if given else ())
+
+    def _download(self, vertex: Vertex, op: HttpOp | GitOp) -> Layers:
+        def progress(done: int, total: int) -> None:
+            self.emit(StepProgress(time.time(), vertex.short, vertex.name, done, total))
+
+        writer = self.store.layers.tree_writer()
+        try:
+            self.remotes().write(op, writer, progress)
+            layer = writer.commit()
+        finally:
+            writer.abort()
+        return (layer.id,)
+
+    def _render_early(self, layer: str) -> None:
+        def body() -> None:
+            try:
+                self.store.layers.ensure_blob(layer)
+            except JettisonError:
+                pass  # The export renders it again, and reports what is wrong.
+
+        thread = threading.Thread(target=body, name=f"blob {layer}", daemon=True)
+        thread.start()
+        self._background.append(thread)
+
+
+@dataclass(frozen=True, slots=True)
+class _located:
+    """Gives errors of a block the vertex's place in the Dockerfile where they have none."""
+
+    vertex: Vertex
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if isinstance(error, JettisonError) and error.location is None:
+            error.location = self.vertex.location

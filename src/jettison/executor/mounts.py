@@ -1,0 +1,245 @@
+"""What is mounted while a RUN runs: binds from stages and contexts, caches, tmpfs, secrets, agents, and network files."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from jettison.errors import NotFound
+from jettison.graph.ops import MountOp, RunOp
+from jettison.graph.vertex import Vertex
+from jettison.kernel import MS_NODEV, MS_NOEXEC, MS_NOSUID, mount
+from jettison.sandbox import network
+from jettison.sandbox.base import Mount
+from jettison.store.base import FileTree
+from jettison.store.resolve import resolve
+from jettison.store.snapshot import Stub, mounted
+from jettison.store.store import Store
+
+if TYPE_CHECKING:
+    from jettison.executor.run import RunSettings
+
+_RUNTIME_FOLDERS = ("proc", "dev", "sys")
+_NETWORK_FILES = ("etc/resolv.conf", "etc/hosts")
+PIPES = "/dev/pipes"
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Where things get mounted. `paths` maps what the Dockerfile says to where that is behind symlinks.
+
+    `missing` are mount points that the root filesystem has not, with what has to be there.
+    """
+
+    paths: dict[str, str]
+    missing: list[Stub]
+
+
+def mount_targets(op: RunOp, view: FileTree) -> Targets:
+    """Resolve all mount points inside the root filesystem, and find those that are not there."""
+    wanted: list[tuple[str, Literal["file", "dir"]]] = [(f"/{name}", "dir") for name in _RUNTIME_FOLDERS]
+    wanted += [(f"/{name}", "file") for name in _NETWORK_FILES]
+    for item in op.mounts:
+        if item.target:
+            wanted.append((item.target, "file" if item.type in ("secret", "ssh") else "dir"))
+    paths: dict[str, str] = {}
+    missing: list[Stub] = []
+    covered = [f"/{name}/" for name in _RUNTIME_FOLDERS]
+    for target, kind in wanted:
+        found = resolve(view, target.strip("/"))
+        paths[target] = "/" + found
+        if not any(f"/{found}/".startswith(above) and f"/{found}/" != above for above in covered):
+            if view.lookup(found) is None:
+                missing.append(Stub(found, kind))
+        if kind == "dir" and target not in [f"/{name}" for name in _RUNTIME_FOLDERS]:
+            covered.append(f"/{found}/")
+    return Targets(paths, missing)
+
+
+@dataclass(slots=True)
+class StepMounts:
+    """Prepares the mounts of one RUN inside its private mount namespace; `stack` undoes them.
+
+    `folder` is a path of the step's own that may be made.
+    """
+
+    store: Store
+    vertex: Vertex
+    op: RunOp
+    inputs: Mapping[str, tuple[str, ...]]
+    settings: RunSettings
+    folder: str
+    stack: ExitStack
+    cancel: threading.Event
+    _variables: dict[str, str] = field(default_factory=dict)
+    _count: int = 0
+
+    def secret_variables(self) -> dict[str, str]:
+        """The environment variables that carry secrets and agent addresses."""
+        out: dict[str, str] = {}
+        for item in self.op.mounts:
+            if item.type == "secret" and item.env:
+                value = self._secret(item)
+                if value is not None:
+                    out[item.env] = value.decode("utf-8", "surrogateescape")
+            if item.type == "ssh" and self._agent(item):
+                out.setdefault("SSH_AUTH_SOCK", item.target)
+        return out
+
+    def all(self, targets: Targets) -> tuple[Mount, ...]:
+        """Every mount of the step, outer ones first."""
+        os.mkdir(self.folder, 0o700)
+        # Secrets and network files live in memory only, and are gone with the namespace.
+        mount("tmpfs", self.folder, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755")
+        out = [
+            self._file("/etc/resolv.conf", network.resolv_text(self.settings.resolv_conf).encode(), targets),
+            self._file("/etc/hosts", self._hosts().encode(), targets),
+        ]
+        for item in self.op.mounts:
+            made = self._mount(item, targets)
+            if made is not None:
+                out.append(made)
+        if self.op.files:
+            out.append(self._pipes())
+        return tuple(sorted(out, key=lambda made: made.target.count("/")))
+
+    def _hosts(self) -> str:
+        return network.hosts_text(
+            self.op.hostname, self.op.hosts, "none" if self.op.network == "none" else "host"
+        )
+
+    def _name(self) -> str:
+        self._count += 1
+        return f"{self.folder}/{self._count}"
+
+    def _file(self, target: str, data: bytes, targets: Targets) -> Mount:
+        name = self._name()
+        with open(name, "wb") as file:
+            file.write(data)
+        os.chmod(name, 0o644)
+        return Mount("bind", targets.paths[target], name, read_only=False)
+
+    def _pipes(self) -> Mount:
+        folder = self._name()
+        os.mkdir(folder, 0o755)
+        for item in self.op.files:
+            path = f"{folder}/{item.name}"
+            with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                file.write(item.data)
+            os.chmod(path, 0o755)
+        # Scripts are run from here, so it cannot lie in a folder that forbids it.
+        mount(folder, folder, "", 4096)
+        mount("", folder, "", 4096 | 32 | MS_NOSUID | MS_NODEV)
+        return Mount("bind", PIPES, folder, read_only=True)
+
+    def _mount(self, item: MountOp, targets: Targets) -> Mount | None:
+        target = targets.paths.get(item.target, item.target)
+        if item.type == "bind":
+            return self._bind(item, target)
+        if item.type == "cache":
+            return Mount("bind", target, self._cache(item), read_only=item.read_only)
+        if item.type == "tmpfs":
+            return Mount("tmpfs", target, size=item.size)
+        if item.type == "ssh":
+            socket = self._agent(item)
+            return Mount("bind", target, socket) if socket else None
+        value = self._secret(item)
+        if value is None or not item.target:
+            return None
+        name = self._name()
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+        with open(fd, "wb") as file:
+            file.write(value)
+        os.chown(name, item.uid or 0, item.gid or 0)
+        os.chmod(name, 0o400 if item.mode is None else item.mode)
+        return Mount("bind", target, name, read_only=True)
+
+    def _input(self, item: MountOp) -> tuple[str, ...]:
+        return self.inputs[self.vertex.inputs[item.input]] if item.input >= 0 else ()
+
+    def _source(self, item: MountOp, writable: bool) -> str:
+        """The path, on this machine, of what a bind or the seed of a cache reads; mounted for this step."""
+        layers = self._input(item)
+        tree = self.store.view(layers)
+        found = resolve(tree, item.source.strip("/"))
+        if tree.lookup(found) is None:
+            raise NotFound(
+                f"RUN --mount: {item.source!r} not found in its source",
+                hint="the source of a mount is a path in the stage, image or context that it is taken from",
+                location=self.vertex.location,
+            )
+        if writable:
+            work = self.stack.enter_context(self.store.new_work_dir())
+            root = self.stack.enter_context(mounted(self.store, layers, work.upper, work.work, ()))
+        else:
+            work = self.stack.enter_context(self.store.new_work_dir())
+            root = self.stack.enter_context(mounted(self.store, layers, None, work.path, ()))
+        return os.path.join(root, found) if found else root
+
+    def _bind(self, item: MountOp, target: str) -> Mount:
+        return Mount("bind", target, self._source(item, not item.read_only), read_only=item.read_only)
+
+    def _cache(self, item: MountOp) -> str:
+        def seed(folder: str) -> None:
+            if item.input < 0:
+                os.chown(folder, item.uid or 0, item.gid or 0)
+                os.chmod(folder, 0o755 if item.mode is None else item.mode)
+                return
+            from subprocess import run
+
+            source = self._source(item, writable=False)
+            run(["cp", "-a", f"{source}/.", folder], check=True, capture_output=True)
+            if item.uid is not None or item.gid is not None:
+                os.chown(folder, item.uid or 0, item.gid or 0)
+            if item.mode is not None:
+                os.chmod(folder, item.mode)
+
+        name = item.id
+        if item.sharing == "locked":
+            self.stack.enter_context(self.store.lock(f"cache-run-{name}", cancel=self.cancel))
+        elif item.sharing == "private":
+            name = self._free_copy(name)
+        return self.store.cache_mount(name, seed)
+
+    def _free_copy(self, name: str) -> str:
+        """A cache that no other step uses at the moment: the first of its numbered copies that is free."""
+        number = 0
+        while True:
+            copy = f"{name}#{number}" if number else name
+            try:
+                self.stack.enter_context(self.store.lock(f"cache-run-{copy}", on_wait=_busy))
+                return copy
+            except _Busy:
+                number += 1
+
+    def _secret(self, item: MountOp) -> bytes | None:
+        value = self.settings.secrets(item.id)
+        if value is None and item.required:
+            raise NotFound(
+                f"secret {item.id} not found: the step requires it",
+                hint=f"pass it with --secret id={item.id},src=FILE or --secret id={item.id},env=VARIABLE",
+                location=self.vertex.location,
+            )
+        return value
+
+    def _agent(self, item: MountOp) -> str:
+        socket = self.settings.ssh.get(item.id, "")
+        if not socket and item.required:
+            raise NotFound(
+                f"ssh agent {item.id!r} is not forwarded, and the step requires it",
+                hint=f"pass it with --ssh {item.id}",
+                location=self.vertex.location,
+            )
+        return socket
+
+
+class _Busy(Exception):
+    """Another step holds the cache."""
+
+
+def _busy() -> None:
+    raise _Busy

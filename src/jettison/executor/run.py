@@ -1,0 +1,146 @@
+"""How a RUN is carried out: its root filesystem, mounts, secrets and process, and the layer it leaves."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from jettison.errors import SandboxError, StepFailed
+from jettison.executor.mounts import StepMounts, mount_targets
+from jettison.graph.ops import RunOp
+from jettison.graph.vertex import Vertex
+from jettison.kernel import private_mounts
+from jettison.sandbox import users
+from jettison.sandbox.base import ProcessSpec, Sandbox
+from jettison.store.base import FileTree
+from jettison.store.resolve import resolve
+from jettison.store.snapshot import mounted
+from jettison.store.store import Store
+
+_TAIL_BYTES = 8192
+_TAIL_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What every RUN of a build shares. `secrets` gives a secret's value by id, or None where there is none.
+
+    `proxies` are variables that processes see but keys do not. `ssh` maps ids to agent sockets.
+    """
+
+    sandbox: Callable[[], Sandbox]
+    secrets: Callable[[str], bytes | None]
+    proxies: Mapping[str, str]
+    ssh: Mapping[str, str]
+    resolv_conf: bytes | None
+
+
+def run(
+    store: Store,
+    vertex: Vertex,
+    op: RunOp,
+    inputs: Mapping[str, tuple[str, ...]],
+    settings: RunSettings,
+    output: Callable[[int, bytes], None],
+    cancel: threading.Event,
+) -> tuple[str, ...]:
+    """Run the process and give the stack of layers with the new one on top.
+
+    Raises StepFailed when it ends with another status than 0, SandboxError when it cannot be started,
+    NotFound for mounts and required secrets that are not there.
+    """
+    base = inputs[vertex.base] if op.has_base else ()
+    view = store.view(base)
+    user = _user(op, view, vertex)
+    targets = mount_targets(op, view)
+    tail: deque[bytes] = deque()
+
+    def heard(stream: int, data: bytes) -> None:
+        tail.append(data)
+        while sum(map(len, tail)) > _TAIL_BYTES and len(tail) > 1:
+            tail.popleft()
+        output(stream, data)
+
+    with store.new_work_dir() as work:
+
+        def inside() -> int:
+            with ExitStack() as stack:
+                rootfs = stack.enter_context(mounted(store, base, work.upper, work.work, targets.missing))
+                mounts = StepMounts(store, vertex, op, inputs, settings, f"{work.path}/mounts", stack, cancel)
+                spec = ProcessSpec(
+                    rootfs=rootfs,
+                    args=op.args,
+                    env=_environment(op, user, settings, mounts.secret_variables()),
+                    cwd=op.cwd,
+                    uid=user.uid,
+                    gid=user.gid,
+                    groups=user.groups,
+                    hostname=op.hostname,
+                    mounts=mounts.all(targets),
+                    network="none" if op.network == "none" else "host",
+                    privileged=op.security == "insecure",
+                )
+                runtime = f"{work.path}/runtime"
+                os.mkdir(runtime, 0o700)
+                return settings.sandbox().run(spec, heard, cancel, runtime)
+
+        try:
+            status = private_mounts(inside)
+        except OSError as error:
+            raise SandboxError(
+                f"{vertex.name}: {error.strerror or error}", location=vertex.location
+            ) from error
+        if status != 0:
+            raise _failed(vertex, op, status, b"".join(tail))
+        layer = store.layers.commit_upper(work.upper, base)
+    return (*base, layer.id)
+
+
+def _user(op: RunOp, view: FileTree, vertex: Vertex) -> users.User:
+    try:
+        return users.lookup(op.user, read_file(view, "etc/passwd"), read_file(view, "etc/group"))
+    except SandboxError as error:
+        error.location = vertex.location
+        raise
+
+
+def read_file(view: FileTree, path: str) -> bytes | None:
+    """The content of a file of a root filesystem, through symlinks inside it; None when there is none."""
+    found = resolve(view, path)
+    node = view.lookup(found)
+    if node is None or node.kind != "file":
+        return None
+    with view.open(found) as file:
+        return file.read()
+
+
+def _environment(
+    op: RunOp, user: users.User, settings: RunSettings, secrets: Mapping[str, str]
+) -> tuple[str, ...]:
+    env = dict(settings.proxies)
+    env.update(item.partition("=")[::2] for item in op.env)
+    env.setdefault("HOME", user.home)
+    env.update(secrets)
+    return tuple(f"{name}={value}" for name, value in env.items())
+
+
+def _failed(vertex: Vertex, op: RunOp, status: int, tail: bytes) -> StepFailed:
+    lines = tail.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
+    while lines and not lines[-1].strip():
+        lines.pop()
+    hint = None
+    if status == 137:
+        hint = "it was killed (SIGKILL): often the machine had no memory left"
+    command = " ".join(op.args)
+    return StepFailed(
+        f"{vertex.name}: process {command!r} did not complete: exit code: {status}",
+        step=vertex.name,
+        exit_code=status,
+        tail=tuple(lines[-_TAIL_LINES:]),
+        hint=hint,
+        location=vertex.location,
+    )

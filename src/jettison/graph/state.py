@@ -1,0 +1,138 @@
+"""What is known of a stage while it is lowered: its last vertex, its variables, its configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jettison.digests import digest_of
+from jettison.graph.history import entry
+from jettison.graph.ops import GitOp, HttpOp, Op, to_json
+from jettison.graph.scope import GlobalScope, StageScope
+from jettison.graph.stages import Origin, StageGraph, StagePlan
+from jettison.graph.vertex import HistoryStep, Vertex
+from jettison.location import Location
+from jettison.oci.config import History, ImageConfig
+from jettison.platforms import Platform
+
+DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedImage:
+    """A base image as far as lowering needs it."""
+
+    name: str
+    config: ImageConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A URL or git repository that ADD names, to be pinned."""
+
+    url: str
+    checksum: str
+    keep_git_dir: bool
+    unpack: bool | None
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the request says about all stages.
+
+    `no_cache` is empty, {"*"}, or labels of stages. `pin` finds out what a URL or a git reference stands for now.
+    """
+
+    escape: str
+    globals: GlobalScope
+    platform: Platform
+    network: str = "default"
+    hosts: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    no_cache: frozenset[str] = frozenset()
+    pin: Callable[[Remote], HttpOp | GitOp] | None = None
+
+
+@dataclass(slots=True)
+class Lowering:
+    """The vertices made so far, and all that stages are made of. `done` holds finished stages by index."""
+
+    stages: StageGraph
+    settings: Settings
+    images: Mapping[tuple[str, str], ResolvedImage]
+    local_contexts: frozenset[str]
+    vertices: dict[str, Vertex] = field(default_factory=dict)
+    done: dict[int, StageState] = field(default_factory=dict)
+    warnings: list[tuple[str, Location | None]] = field(default_factory=list)
+
+    def add(
+        self,
+        op: Op,
+        inputs: tuple[str, ...],
+        base: str,
+        state: StageState,
+        text: str,
+        location: Location | None,
+    ) -> str:
+        """Add a vertex and give its id; an equal one is there only once."""
+        vertex_id = digest_of([to_json(op), list(inputs)])
+        if vertex_id not in self.vertices:
+            forced = op.TYPE != "source" and bool(self.settings.no_cache & {"*", state.plan.label})
+            name = (
+                f"[{state.plan.label} {state.number()}] {text}" if text else f"[{state.plan.label}] {op.TYPE}"
+            )
+            self.vertices[vertex_id] = Vertex(
+                vertex_id, op, inputs, base, name, state.plan.label, location, forced
+            )
+        return vertex_id
+
+    def resolved(self, origin: Origin, platform: Platform) -> ResolvedImage:
+        """The image that was found for an origin before lowering began."""
+        return self.images[origin.name, str(platform)]
+
+
+@dataclass(slots=True)
+class StageState:
+    """One stage. `vertex` is the id of its last step ("" is an empty root filesystem).
+
+    `arguments` are the build arguments in force, for the history; `own_cmd` says that CMD was set here.
+    """
+
+    plan: StagePlan
+    scope: StageScope
+    config: dict[str, Any]
+    steps: int
+    vertex: str = ""
+    author: str = ""
+    arguments: dict[str, str] = field(default_factory=dict)
+    own_cmd: bool = False
+    step: int = 0
+    base_history: tuple[History, ...] = ()
+    base_layers: int = 0
+    base_extra: dict[str, Any] = field(default_factory=dict)
+    history: list[HistoryStep] = field(default_factory=list)
+
+    def number(self) -> str:
+        """The step about to be made, as in `2/6`."""
+        self.step += 1
+        return f"{self.step}/{self.steps}"
+
+    def record(self, created_by: str, vertex: str = "") -> None:
+        """Add a history entry; `vertex` is the step whose layer it stands for, if any."""
+        item = entry(created_by, empty=not vertex, author=self.author)
+        self.history.append(HistoryStep(item, vertex))
+
+    @property
+    def workdir(self) -> str:
+        return str(self.config.get("WorkingDir") or "/")
+
+    @property
+    def shell(self) -> tuple[str, ...]:
+        return tuple(self.config.get("Shell") or ("/bin/sh", "-c"))
+
+
+def empty_config() -> dict[str, Any]:
+    """The configuration that a stage on nothing starts with."""
+    return {"Env": [DEFAULT_PATH]}

@@ -1,0 +1,215 @@
+"""From a request to a build graph: contexts, the Dockerfile, stages, base images, vertices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from jettison.dockerfile.instructions import Dockerfile, Instruction
+from jettison.dockerfile.parser import parse
+from jettison.errors import DockerfileError, SourceError, UsageError
+from jettison.events import BaseResolved, Emit, Warned
+from jettison.graph.lower import image_triggers, lower
+from jettison.graph.scope import PROXIES, GlobalScope, platform_args
+from jettison.graph.stages import Origin, StageGraph, StagePlan, build_stage_graph
+from jettison.graph.state import Remote, ResolvedImage, Settings
+from jettison.graph.lower_run import HOSTNAME_ARG
+from jettison.graph.ops import GitOp, HttpOp
+from jettison.graph.vertex import BuildGraph
+from jettison.platforms import Platform, native
+from jettison.platforms import parse as parse_platform
+from jettison.inputs import Contexts
+from jettison.request import BuildRequest
+from jettison.sources.base import BaseImage
+
+_BUILTIN_ARGS = {*PROXIES, HOSTNAME_ARG, "SOURCE_DATE_EPOCH", "BUILDKIT_INLINE_CACHE", "BUILDKIT_SYNTAX"}
+
+ResolveImage = Callable[[Origin, Platform], BaseImage]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be built. `tags` holds the tags of each target, in the targets' order."""
+
+    graph: BuildGraph
+    dockerfile: Dockerfile
+    tags: tuple[tuple[str, ...], ...]
+    proxies: dict[str, str]
+    epoch: int | None
+
+
+def build_arguments(request: BuildRequest) -> dict[str, str]:
+    """--build-arg with values; `--build-arg NAME` takes the caller's variable, or is left out."""
+    out: dict[str, str] = {}
+    for name, value in request.build_args.items():
+        if value is None:
+            value = request.environment.get(name)
+        if value is not None:
+            out[name] = value
+    return out
+
+
+def choose_targets(
+    request: BuildRequest, stages: StageGraph
+) -> tuple[list[StagePlan], list[tuple[str, ...]]]:
+    """The stages to build and the tags of each: --target, `-t STAGE=NAME`, else the last stage."""
+    wanted = [stages.find(name) for name in request.targets]
+    tags: dict[int, list[str]] = {}
+    plain: list[str] = []
+    for tag in request.tags:
+        stage, equals, name = tag.partition("=")
+        if not equals:
+            plain.append(tag)
+            continue
+        plan = stages.find(stage)
+        wanted.append(plan)
+        tags.setdefault(plan.stage.index, []).append(name)
+    if not wanted:
+        wanted = [stages.plans[-1]]
+    unique = list({plan.stage.index: plan for plan in wanted}.values())
+    if plain:
+        if len(unique) > 1 and not request.targets:
+            unique.append(stages.plans[-1])
+            unique = list({plan.stage.index: plan for plan in unique}.values())
+        owners = [plan for plan in unique if plan.stage.index not in tags] or unique[-1:]
+        if len(owners) > 1:
+            raise UsageError(
+                f"the tag {plain[0]!r} could go to {len(owners)} targets",
+                hint=f"say which: -t {owners[0].label}={plain[0]}",
+            )
+        tags.setdefault(owners[0].stage.index, []).extend(plain)
+    return unique, [tuple(tags.get(plan.stage.index, ())) for plan in unique]
+
+
+def make_plan(
+    request: BuildRequest,
+    dockerfile: Dockerfile,
+    contexts: Contexts,
+    resolve: ResolveImage,
+    pin: Callable[[Remote], HttpOp | GitOp],
+    emit: Emit,
+    now: Callable[[], float],
+) -> Plan:
+    """Everything between the parsed file and the solver. Raises DockerfileError, GraphError and what `resolve` raises."""
+    target = parse_platform(request.platform) if request.platform else native()
+    arguments = build_arguments(request)
+    scope = GlobalScope(arguments, platform_args(native(), target, ""))
+    names = {*contexts.folders, *contexts.images} - {""}
+    stages = build_stage_graph(dockerfile, scope, names, target)
+    targets, tags = choose_targets(request, stages)
+    scope = replace(scope, automatic=platform_args(native(), target, targets[-1].label))
+    needed, images = _resolve_needed(stages, targets, contexts, resolve, dockerfile.escape, emit, now)
+    settings = Settings(
+        escape=dockerfile.escape,
+        globals=scope,
+        platform=target,
+        network=request.network,
+        hosts=request.hosts,
+        labels=request.labels,
+        no_cache=frozenset(label if label == "*" else stages.find(label).label for label in request.no_cache),
+        pin=pin,
+    )
+    graph = lower(stages, targets, needed, images, set(contexts.folders), settings)
+    for message, location in graph.warnings:
+        emit(Warned(now(), message, location))
+    _warn_unused(arguments, dockerfile, emit, now)
+    proxies = {name: value for name, value in arguments.items() if name in PROXIES}
+    return Plan(graph, dockerfile, tuple(tags), proxies, source_date_epoch(request, arguments))
+
+
+def source_date_epoch(request: BuildRequest, arguments: Mapping[str, str]) -> int | None:
+    """SOURCE_DATE_EPOCH (seconds) as a build argument, else from the caller's environment."""
+    text = arguments.get("SOURCE_DATE_EPOCH") or request.environment.get("SOURCE_DATE_EPOCH")
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) > 253402300799:
+        raise UsageError(
+            f"SOURCE_DATE_EPOCH={text} is no time", hint="it is a whole number of seconds since 1970"
+        )
+    return int(text)
+
+
+def _resolve_needed(
+    stages: StageGraph,
+    targets: Sequence[StagePlan],
+    contexts: Contexts,
+    resolve: ResolveImage,
+    escape: str,
+    emit: Emit,
+    now: Callable[[], float],
+) -> tuple[set[int], dict[tuple[str, str], ResolvedImage]]:
+    """Find the images of all needed stages; triggers in an image may make further stages needed."""
+    found: dict[tuple[str, str], ResolvedImage] = {}
+    triggers: dict[int, Sequence[Instruction]] = {}
+    while True:
+        needed = stages.needed((plan.stage.index for plan in targets), triggers)
+        missing: dict[tuple[str, str], tuple[Origin, Platform, StagePlan]] = {}
+        for index in sorted(needed):
+            plan = stages.plans[index]
+            for origin in stages.reads(index, triggers):
+                image = origin.kind == "image" or (
+                    origin.kind == "context" and origin.name in contexts.images
+                )
+                if image and origin.name and (origin.name, str(plan.platform)) not in found:
+                    missing.setdefault((origin.name, str(plan.platform)), (origin, plan.platform, plan))
+        found.update(_resolve_all(missing, resolve, emit, now))
+        before = len(triggers)
+        for index in needed:
+            plan = stages.plans[index]
+            base = found.get((plan.base.name, str(plan.platform)))
+            if base is not None and plan.base.kind != "stage" and index not in triggers:
+                triggers[index] = image_triggers(base, plan, escape)
+        if len(triggers) == before:
+            return needed, found
+
+
+def _resolve_all(
+    missing: Mapping[tuple[str, str], tuple[Origin, Platform, StagePlan]],
+    resolve: ResolveImage,
+    emit: Emit,
+    now: Callable[[], float],
+) -> dict[tuple[str, str], ResolvedImage]:
+    def one(origin: Origin, platform: Platform, plan: StagePlan) -> ResolvedImage:
+        try:
+            base = resolve(origin, platform)
+        except (SourceError, UsageError) as error:
+            if error.location is None:
+                error.location = plan.stage.location
+            raise
+        emit(BaseResolved(now(), base.name, base.digest, base.origin))
+        return ResolvedImage(base.name, base.config)
+
+    if len(missing) < 2:
+        return {key: one(*value) for key, value in missing.items()}
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(min(8, len(missing))) as pool:
+        return dict(zip(missing, pool.map(lambda value: one(*value), missing.values()), strict=True))
+
+
+def _warn_unused(
+    arguments: Mapping[str, str], dockerfile: Dockerfile, emit: Emit, now: Callable[[], float]
+) -> None:
+    from jettison.dockerfile.instructions import Arg
+
+    declared = {name for arg in dockerfile.global_args for name, _ in arg.items}
+    for stage in dockerfile.stages:
+        declared |= {name for item in stage.instructions if isinstance(item, Arg) for name, _ in item.items}
+    for name in arguments:
+        if name not in declared and name not in _BUILTIN_ARGS and not name.startswith(("TARGET", "BUILD")):
+            from difflib import get_close_matches
+
+            close = get_close_matches(name, sorted(declared), n=1, cutoff=0.5)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            emit(Warned(now(), f"the build argument {name} is not declared by any ARG{meant}"))
+
+
+def parse_file(data: bytes, path: str) -> Dockerfile:
+    """Parse a Dockerfile that must have at least one stage."""
+    dockerfile = parse(data, path)
+    if not dockerfile.stages:
+        from jettison.errors import Problem
+        from jettison.location import Location
+
+        raise DockerfileError((Problem("no build stage: the file has no FROM", Location(path, 1, 1)),))
+    return dockerfile

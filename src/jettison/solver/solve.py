@@ -1,0 +1,182 @@
+"""Solving a build graph: look up what is known, run the rest side by side, remember the results."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from jettison.cache.key import CacheKey, content_key, definition_key
+from jettison.errors import Cancelled, JettisonError
+from jettison.events import Emit, StepFinished, StepStarted
+from jettison.graph.ops import to_json
+from jettison.graph.vertex import BuildGraph, Vertex
+from jettison.solver.base import Cache, Executor, Layers
+from jettison.solver.state import SolverState, tainted_vertices
+
+
+@dataclass(slots=True)
+class Solution:
+    """The layers of every vertex that has some, when they were made, and how many steps ran or were cached."""
+
+    layers: dict[str, Layers]
+    created: dict[str, float] = field(default_factory=dict)
+    ran: int = 0
+    cached: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What every step needs; it does not change while the build runs."""
+
+    graph: BuildGraph
+    keys: dict[str, CacheKey]
+    tainted: set[str]
+    cache: Cache
+    executor: Executor
+    emit: Emit
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What a step's thread hands back."""
+
+    vertex: str
+    layers: Layers = ()
+    created: float = 0.0
+    cached: bool = False
+    error: BaseException | None = None
+
+
+def definition_keys(graph: BuildGraph, executor: Executor) -> dict[str, CacheKey]:
+    """The definition key of every vertex. Reads build contexts, runs nothing."""
+    keys: dict[str, CacheKey] = {}
+    for vertex in graph.vertices.values():
+        inputs = tuple(keys[name].digest for name in vertex.inputs)
+        keys[vertex.id] = definition_key(to_json(vertex.op), inputs, executor.context_digest(vertex))
+    return keys
+
+
+def solve(
+    graph: BuildGraph,
+    cache: Cache,
+    executor: Executor,
+    emit: Emit,
+    cancel: threading.Event,
+    jobs: int,
+) -> Solution:
+    """Bring about every target's result.
+
+    Steps run in threads of their own, at most `jobs` at a time. The first error sets `cancel`,
+    waits for what runs to end, and is raised. Raises Cancelled when `cancel` was set from outside.
+    """
+    keys = definition_keys(graph, executor)
+    tainted = tainted_vertices(graph)
+    names = {key.digest: name for name, key in keys.items() if name not in tainted}
+    hits = {names[key]: hit for key, hit in cache.find(list(names)).items()}
+    solution = Solution({}, {name: hit.created for name, hit in hits.items()})
+    state = SolverState.begin(graph, {name: hit.layers for name, hit in hits.items()})
+    todo = {*state.ready, *state.waiting}
+    for vertex in graph.vertices.values():
+        if vertex.id not in todo:
+            layers = executor.known(vertex)
+            if layers is not None:
+                state.results[vertex.id] = layers
+            if vertex.id in state.results:
+                now = time.time()
+                emit(StepFinished(now, vertex.short, vertex.name, vertex.stage, True, 0.0))
+                solution.cached += 1
+    if todo:
+        work = _Work(graph, keys, tainted, cache, executor, emit)
+        _run(work, state, solution, cancel, max(1, jobs))
+    solution.layers = state.results
+    return solution
+
+
+def _run(work: _Work, state: SolverState, solution: Solution, cancel: threading.Event, jobs: int) -> None:
+    from queue import SimpleQueue
+
+    finished: SimpleQueue[_Done] = SimpleQueue()
+    failure: BaseException | None = None
+    while True:
+        while failure is None and not cancel.is_set() and len(state.running) < jobs:
+            name = state.start()
+            if name is None:
+                break
+            vertex = work.graph.vertices[name]
+            inputs = {item: state.results[item] for item in (*vertex.inputs, vertex.base) if item}
+            thread = threading.Thread(
+                target=lambda v=vertex, i=inputs: finished.put(_step(work, v, i)),
+                name=vertex.short,
+                daemon=True,
+            )
+            thread.start()
+        if not state.running:
+            break
+        done = finished.get()
+        if done.error is not None:
+            state.running.discard(done.vertex)
+            if failure is None or isinstance(failure, Cancelled):
+                failure = done.error
+            cancel.set()
+            continue
+        state.finish(done.vertex, done.layers)
+        solution.created[done.vertex] = done.created
+        if done.cached:
+            solution.cached += 1
+        else:
+            solution.ran += 1
+    if failure is not None:
+        raise failure
+    if cancel.is_set() and not state.done:
+        raise Cancelled("the build was cancelled")
+
+
+def _step(work: _Work, vertex: Vertex, inputs: dict[str, Layers]) -> _Done:
+    """Carry out one vertex in its own thread; never raises."""
+    started = time.time()
+    clock = time.perf_counter()
+    try:
+        done = _carry_out(work, vertex, inputs, started)
+    except BaseException as error:
+        done = _Done(vertex.id, error=error)
+    error_text = ""
+    if done.error is not None:
+        error_text = done.error.message if isinstance(done.error, JettisonError) else repr(done.error)
+    seconds = time.perf_counter() - clock
+    try:
+        event = StepFinished(
+            time.time(), vertex.short, vertex.name, vertex.stage, done.cached, seconds, error_text
+        )
+        work.emit(event)
+    except BaseException as error:
+        return _Done(vertex.id, error=done.error or error)
+    return done
+
+
+def _carry_out(work: _Work, vertex: Vertex, inputs: dict[str, Layers], started: float) -> _Done:
+    key = work.keys[vertex.id]
+    layers = work.executor.known(vertex)
+    if layers is not None:
+        work.emit(StepStarted(started, vertex.short, vertex.name, vertex.stage, vertex.location))
+        work.executor.execute(vertex, inputs)
+        return _Done(vertex.id, layers, started)
+    by_content = content_key(to_json(vertex.op), work.executor.content_inputs(vertex, inputs))
+    with work.executor.exclusive(key.digest) as waited:
+        if not vertex.forced:
+            # Somebody else may have built it while this process waited for the lock.
+            wanted = [by_content.digest]
+            if waited and vertex.id not in work.tainted:
+                wanted.append(key.digest)
+            found = work.cache.find(wanted)
+            for name in reversed(wanted):
+                if name in found:
+                    hit = found[name]
+                    if name == by_content.digest:
+                        work.cache.save([key], hit.layers, 0.0, hit.created)
+                    return _Done(vertex.id, hit.layers, hit.created, cached=True)
+        work.emit(StepStarted(started, vertex.short, vertex.name, vertex.stage, vertex.location))
+        clock = time.perf_counter()
+        layers = work.executor.execute(vertex, inputs)
+        created = work.cache.save([key, by_content], layers, time.perf_counter() - clock, None)
+    return _Done(vertex.id, layers, created)

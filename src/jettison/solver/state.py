@@ -1,0 +1,88 @@
+"""Which vertex next: pure data in and out, no threads, clocks or files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from jettison.graph.vertex import BuildGraph
+from jettison.solver.base import Layers
+
+
+def needed_vertices(graph: BuildGraph, known: Mapping[str, Layers]) -> set[str]:
+    """The vertices that have to be carried out: those under a target that nothing known stands for."""
+    todo = [target.vertex for target in graph.targets if target.vertex]
+    out: set[str] = set()
+    while todo:
+        name = todo.pop()
+        if name in out or name in known:
+            continue
+        out.add(name)
+        vertex = graph.vertices[name]
+        todo += [item for item in (*vertex.inputs, vertex.base) if item]
+    return out
+
+
+def tainted_vertices(graph: BuildGraph) -> set[str]:
+    """Forced vertices and all that build on them: their definition keys say nothing about this build."""
+    out: set[str] = set()
+    for vertex in graph.vertices.values():
+        if vertex.forced or vertex.base in out or any(name in out for name in vertex.inputs):
+            out.add(vertex.id)
+    return out
+
+
+@dataclass(slots=True)
+class SolverState:
+    """What is waiting, running and done. `results` holds every known result.
+
+    `start` and `finish` are the only ways in and out: a vertex becomes ready when all its inputs are there.
+    """
+
+    graph: BuildGraph
+    results: dict[str, Layers]
+    waiting: dict[str, int] = field(default_factory=dict)
+    ready: list[str] = field(default_factory=list)
+    running: set[str] = field(default_factory=set)
+
+    @classmethod
+    def begin(cls, graph: BuildGraph, known: Mapping[str, Layers]) -> SolverState:
+        """The state before the first step."""
+        state = cls(graph, dict(known))
+        todo = needed_vertices(graph, known)
+        for name in graph.vertices:
+            if name in todo:
+                missing = sum(item in todo for item in state._inputs(name))
+                if missing:
+                    state.waiting[name] = missing
+                else:
+                    state.ready.append(name)
+        return state
+
+    def _inputs(self, name: str) -> set[str]:
+        vertex = self.graph.vertices[name]
+        return {item for item in (*vertex.inputs, vertex.base) if item}
+
+    def start(self) -> str | None:
+        """The next vertex to run, or None when none is ready. In the order of the Dockerfile."""
+        if not self.ready:
+            return None
+        name = self.ready.pop(0)
+        self.running.add(name)
+        return name
+
+    def finish(self, name: str, layers: Layers) -> None:
+        """Take in a result; what waited only for it becomes ready."""
+        self.running.discard(name)
+        self.results[name] = layers
+        for waiting in list(self.waiting):
+            if name in self._inputs(waiting):
+                self.waiting[waiting] -= 1
+                if not self.waiting[waiting]:
+                    del self.waiting[waiting]
+                    self.ready.append(waiting)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return not (self.ready or self.running or self.waiting)

@@ -1,0 +1,1 @@
+"""Fakes and fixtures that users of the Python API may use in their own tests."""

@@ -1,0 +1,66 @@
+"""A cache and an executor in memory, to try the solver (or a program that drives it) without files or processes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+
+from jettison.cache.key import CacheKey
+from jettison.graph.vertex import Vertex
+from jettison.solver.base import Hit, Layers
+
+
+@dataclass(slots=True)
+class MemoryCache:
+    """Results by key, in a dict."""
+
+    hits: dict[str, Hit] = field(default_factory=dict)
+
+    def find(self, keys: list[str]) -> dict[str, Hit]:
+        return {key: self.hits[key] for key in keys if key in self.hits}
+
+    def save(self, keys: list[CacheKey], layers: Layers, seconds: float, created: float | None) -> float:
+        stamp = time.time() if created is None else created
+        for key in keys:
+            self.hits[key.digest] = Hit(layers, stamp)
+        return stamp
+
+
+@dataclass(slots=True)
+class ScriptedExecutor:
+    """Carries out every vertex by a function of its name; `ran` lists what ran, in order of starting.
+
+    A vertex's result is its base's layers and one more, named by what `act` gives (by default, by its id).
+    `contexts` gives the context digest of a vertex by its name.
+    """
+
+    act: Callable[[Vertex], str | None] = lambda vertex: None
+    contexts: Mapping[str, str] = field(default_factory=dict)
+    ran: list[str] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def context_digest(self, vertex: Vertex) -> str:
+        return self.contexts.get(vertex.name, "")
+
+    def known(self, vertex: Vertex) -> Layers | None:
+        return None
+
+    def content_inputs(self, vertex: Vertex, inputs: dict[str, Layers]) -> tuple[Layers | str, ...]:
+        return (*(inputs[name] for name in vertex.inputs), self.context_digest(vertex))
+
+    def execute(self, vertex: Vertex, inputs: dict[str, Layers]) -> Layers:
+        with self._lock:
+            self.ran.append(vertex.name)
+        layer = self.act(vertex)
+        base = inputs[vertex.base] if vertex.base else ()
+        return (*base, vertex.short if layer is None else layer)
+
+    def exclusive(self, key: str) -> AbstractContextManager[bool]:
+        @contextmanager
+        def nobody_else() -> Iterator[bool]:
+            yield False
+
+        return nobody_else()

@@ -1,0 +1,140 @@
+"""Solving: what runs, what is reused, what stops."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from jettison.errors import Cancelled, SourceError
+from jettison.events import Event, StepFinished, ignore
+from jettison.graph.vertex import BuildGraph, Vertex
+from jettison.solver.solve import Solution, solve
+from jettison.testing.solving import MemoryCache, ScriptedExecutor
+
+from .test_state import DIAMOND, graph, vertex
+
+
+def run(build: BuildGraph, executor: ScriptedExecutor, cache: MemoryCache, jobs: int = 2) -> Solution:
+    return solve(build, cache, executor, ignore, threading.Event(), jobs)
+
+
+def test_every_vertex_runs_once_and_stacks_on_its_base() -> None:
+    executor = ScriptedExecutor(act=lambda v: v.name)
+    solution = run(DIAMOND, executor, MemoryCache())
+    assert sorted(executor.ran) == ["a", "b", "c", "d"]
+    assert solution.layers["d"] == ("a", "b", "d")
+    assert (solution.ran, solution.cached) == (4, 0)
+
+
+def test_the_second_build_runs_nothing() -> None:
+    cache = MemoryCache()
+    run(DIAMOND, ScriptedExecutor(), cache)
+    again = ScriptedExecutor()
+    solution = run(DIAMOND, again, cache)
+    assert again.ran == []
+    assert (solution.ran, solution.cached) == (0, 4)
+
+
+def test_a_changed_context_runs_its_step_and_what_builds_on_it() -> None:
+    cache = MemoryCache()
+    run(DIAMOND, ScriptedExecutor(contexts={"b": "one"}), cache)
+    changed = ScriptedExecutor(contexts={"b": "two"}, act=lambda v: v.name + "2")
+    run(DIAMOND, changed, cache)
+    assert changed.ran == ["b", "d"]
+
+
+def test_a_rebuilt_step_with_an_equal_result_does_not_rebuild_its_readers() -> None:
+    cache = MemoryCache()
+    run(DIAMOND, ScriptedExecutor(contexts={"b": "one"}, act=lambda v: v.name), cache)
+    changed = ScriptedExecutor(contexts={"b": "two"}, act=lambda v: v.name)
+    solution = run(DIAMOND, changed, cache)
+    assert changed.ran == ["b"]
+    assert solution.layers["d"] == ("a", "b", "d")
+
+
+def test_a_forced_step_runs_although_it_is_known() -> None:
+    cache = MemoryCache()
+    run(DIAMOND, ScriptedExecutor(), cache)
+    forced = dict(DIAMOND.vertices)
+    forced["c"] = replace(forced["c"], forced=True)
+    executor = ScriptedExecutor(act=lambda v: v.name + "-new")
+    run(replace(DIAMOND, vertices=forced), executor, cache)
+    assert executor.ran == ["c", "d"]
+
+
+def test_independent_steps_run_at_the_same_time() -> None:
+    meeting = threading.Barrier(2, timeout=20)
+
+    def meet(v: Vertex) -> None:
+        if v.name in "bc":
+            meeting.wait()
+
+    run(DIAMOND, ScriptedExecutor(act=meet), MemoryCache(), jobs=2)
+    assert not meeting.broken
+
+
+def test_one_job_runs_one_step_at_a_time() -> None:
+    running = []
+
+    def alone(v: Vertex) -> None:
+        running.append(v.name)
+        assert running == [v.name]
+        running.remove(v.name)
+
+    run(DIAMOND, ScriptedExecutor(act=alone), MemoryCache(), jobs=1)
+
+
+def test_the_first_failure_is_raised_and_nothing_new_starts() -> None:
+    def fail(v: Vertex) -> None:
+        if v.name == "b":
+            raise SourceError("b is broken")
+
+    executor = ScriptedExecutor(act=fail)
+    events: list[Event] = []
+    cancel = threading.Event()
+    with pytest.raises(SourceError, match="b is broken"):
+        solve(DIAMOND, MemoryCache(), executor, events.append, cancel, 1)
+    assert executor.ran == ["a", "b"]
+    assert cancel.is_set()
+    assert [e.error for e in events if isinstance(e, StepFinished)] == ["", "b is broken"]
+
+
+def test_a_failure_is_not_remembered() -> None:
+    cache = MemoryCache()
+
+    def fail(v: Vertex) -> None:
+        raise SourceError("no")
+
+    single = graph(vertex("a"), target="a")
+    with pytest.raises(SourceError):
+        run(single, ScriptedExecutor(act=fail), cache)
+    executor = ScriptedExecutor()
+    run(single, executor, cache)
+    assert executor.ran == ["a"]
+
+
+def test_cancelling_stops_before_the_next_step() -> None:
+    cancel = threading.Event()
+    executor = ScriptedExecutor(act=lambda v: cancel.set() or v.name)
+    with pytest.raises(Cancelled):
+        solve(DIAMOND, MemoryCache(), executor, ignore, cancel, 2)
+    assert executor.ran == ["a"]
+
+
+def test_the_failure_is_told_rather_than_the_cancelling_it_causes() -> None:
+    started = threading.Event()
+    cancel = threading.Event()
+
+    def act(v: Vertex) -> None:
+        if v.name == "b":
+            started.wait(20)
+            raise SourceError("b is broken")
+        if v.name == "c":
+            started.set()
+            cancel.wait(20)
+            raise Cancelled("stopped")
+
+    with pytest.raises(SourceError):
+        solve(DIAMOND, MemoryCache(), ScriptedExecutor(act=act), ignore, cancel, 2)
