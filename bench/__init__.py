@@ -1,0 +1,1 @@
+"""Measures jettison beside the builders that this machine has; see docs/performance.md."""
