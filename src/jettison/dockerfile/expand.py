@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from jettison.dockerfile import values
@@ -26,10 +27,14 @@ from jettison.dockerfile.substitution import Lookup, Pieces, Substitution
 from jettison.location import Location
 
 _DEFAULT_ESCAPE = "\\"
+_REMOTE = re.compile(r"(?:https?|git|ssh)://|git@|github\.com/|.+\.git(?:#|\Z)")
 
 
 def expand(text: str, lookup: Lookup, escape: str = "\\", location: Location | None = None) -> str:
-    """Replace variables, remove quotes and escapes. `lookup` gives None for unset names. Raises DockerfileError."""
+    """Replace variables, remove quotes and escapes. Raises DockerfileError.
+
+    `lookup` gives None for names that are not set.
+    """
     try:
         return expand_text(text, lookup, escape)
     except Mistake as mistake:
@@ -133,7 +138,7 @@ def _expanded_paths(instruction: Copy | Add, lookup: Lookup, escape: str) -> Cop
         Heredoc(item.name, expand_content(item.data, lookup), False, item.strip_tabs) if item.expand else item
         for item in instruction.files
     )
-    # A pattern of --exclude may escape wildcards: its backslashes are left alone unless a variable stands in it.
+    # A pattern may escape wildcards: its backslashes are left alone unless a variable stands in it.
     exclude = tuple(one(pattern) if "$" in pattern else pattern for pattern in instruction.exclude)
     expanded = replace(
         instruction,
@@ -158,9 +163,14 @@ def _check(instruction: Instruction) -> None:
             values.check_mode(instruction.chmod)
         if isinstance(instruction, Add) and instruction.checksum:
             values.check_checksum(instruction.checksum)
-    elif isinstance(instruction, Env | Label):
-        if any(not key for key, _ in instruction.pairs):
-            raise Mistake(f"{instruction.NAME}: a name is blank after its variables are replaced")
+            local = [source for source in instruction.sources if not _REMOTE.match(source)]
+            if local:
+                raise Mistake(
+                    f"ADD --checksum is for HTTP(S) and git sources, {local[0]!r} is a local one",
+                    "remove the flag or the source",
+                )
+    elif isinstance(instruction, Env | Label) and any(not key for key, _ in instruction.pairs):
+        raise Mistake(f"{instruction.NAME}: a name is blank after its variables are replaced")
 
 
 def check_instruction(instruction: Instruction, escape: str) -> None:
