@@ -1,4 +1,4 @@
-"""OCI image layouts, in a folder or a tar archive (OCI image-spec, Image Layout): finding, reading, writing."""
+"""OCI image layouts, in a folder or a tar archive (OCI image-spec, Image Layout): reading and writing."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def tag_of(item: Descriptor) -> str:
 
 
 def select(layout: Layout, selector: str) -> tuple[Descriptor, ...]:
-    """The entries that a selector means: ":tag", "@digest", or "" for the only image or the one tagged latest.
+    """The entries that a selector means: ":tag", "@digest", or "" for the only image or that tagged latest.
 
     Several entries are several platforms of one image. Raises NotFound, naming what there is.
     """
@@ -267,7 +267,8 @@ def check_layers(manifest: Manifest, config: ImageConfig, what: str) -> None:
     """Raise SourceError when manifest and configuration do not speak of the same layers."""
     if len(manifest.layers) != len(config.diff_ids):
         raise SourceError(
-            f"{what}: {len(manifest.layers)} layers in the manifest, {len(config.diff_ids)} in the configuration"
+            f"{what}: the manifest has {len(manifest.layers)} layers, but its"
+            f" configuration speaks of {len(config.diff_ids)}"
         )
     for layer in manifest.layers:
         if not media.is_layer(layer.media_type):
@@ -275,7 +276,7 @@ def check_layers(manifest: Manifest, config: ImageConfig, what: str) -> None:
 
 
 def named(descriptor: Descriptor, name: str) -> Descriptor:
-    """The entry of an index for an image of this name: the full name for containerd, the tag for the others."""
+    """The entry of an index for an image of this name: the full name for containerd, the tag for others."""
     ref = reference.parse(name)
     added = {IMAGE_NAME: str(ref), **({REF_NAME: ref.tag} if ref.tag else {})}
     return replace(descriptor, annotations={**descriptor.annotations, **added})

@@ -1,0 +1,28 @@
+"""Images in the local store: giving them names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jettison.exporters.image import ImageDocument
+from jettison.oci import reference
+from jettison.store.store import Store
+
+
+def tag_image(store: Store, image: ImageDocument, names: Sequence[str]) -> list[str]:
+    """Record an image in the store under names in any form, and give them in full.
+
+    A name that belonged to another image moves over. Without names the image is kept under none,
+    and lives until the next prune.
+    """
+    full = [str(reference.parse(name)) for name in names]
+    for name in full:
+        store.images.put(
+            name,
+            image.manifest_digest,
+            media_type=image.manifest.media_type,
+            config_digest=image.config_digest,
+            platform=str(image.platform),
+            blobs=tuple(layer.digest for layer in image.manifest.layers),
+        )
+    return full
