@@ -32,7 +32,7 @@ def fetch_blob(
     """
     if store.blobs.has(blob.digest):
         return
-    with store.lock(f"blob-{hex_of(blob.digest)}"):
+    with store.lock(f"download-{hex_of(blob.digest)}"):
         if store.blobs.has(blob.digest):
             return
         if origin.startswith(_REGISTRY):
@@ -53,7 +53,7 @@ def fetch_blobs(
     progress: Progress | None = None,
     jobs: int = 4,
 ) -> None:
-    """`fetch_blob` for several (blob, origin), some side by side. `progress` counts the bytes of all of them."""
+    """`fetch_blob` for several (blob, origin), some side by side. `progress` counts the bytes of all."""
     from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
     from threading import Lock
 
