@@ -110,8 +110,8 @@ def load_stand_in(name: str) -> None:
     """Put one image of a layout with several tags into the store."""
     from tests import bases
 
-    folder, tag = bases.layout_of(name)
-    jettison("load", f"{folder}:{tag}", name)
+    folder, _ = bases.layout_of(name)
+    jettison("load", str(folder), name)
 
 
 def build(name: str, stages: tuple[str, ...]) -> None:

@@ -11,9 +11,13 @@ SOURCE = Path(__file__).parent.parent / "src" / "jettison"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 ROWS = (
-    ("cli", "api", "testing"),
+    ("cli", "testing"),
+    ("api",),
     ("worker",),
-    ("build", "container", "progress"),
+    ("build", "container"),
+    ("exporting",),
+    ("planning", "progress"),
+    ("inputs",),
     ("executor",),
     ("solver",),
     ("cache", "sources", "exporters"),
@@ -28,7 +32,7 @@ ROWS = (
 FRONT = {"__init__", "__main__"}
 """The package's own front door: it names what others may import, and nobody imports it."""
 
-READERS = {"cli", "api", "build", "config"}
+READERS = {"cli", "api", "worker", "build", "config"}
 """Who may read the configuration; the others get plain values."""
 
 ENVIRONMENT = ("os.environ", "os.environb", "os.getenv")

@@ -30,8 +30,8 @@ def with_bases(empty_jettison: Jettison, request: pytest.FixtureRequest) -> Iter
     names = base_names(EXAMPLES / request.node.callspec.params["name"])
     folder = bases.ensure(*names)
     for name in names:
-        layout, tag = bases.layout_of(name, folder)
-        empty_jettison.ok("load", f"{layout}:{tag}", name)
+        layout, _ = bases.layout_of(name, folder)
+        empty_jettison.ok("load", layout, name)
     yield empty_jettison
 
 

@@ -56,8 +56,8 @@ def filled_store(session_folder: Path, base_images: Path) -> Path:
     """A store that holds every base image."""
     store = session_folder / "seed-store"
     for name in needed():
-        folder, tag = bases.layout_of(name, base_images)
-        Jettison(store).ok("load", f"{folder}:{tag}", name)
+        folder, _ = bases.layout_of(name, base_images)
+        Jettison(store).ok("load", folder, name)
     return store
 
 
