@@ -139,11 +139,12 @@ def main() -> int:
 
 
 def _enter() -> int:
-    """Go on as the same program in a user namespace. Comes back only with a status, when it cannot."""
+    """Go on in a user namespace, in a child. Gives 1 when that cannot be done."""
     from jettison.sandbox import rootless
 
     try:
-        rootless.enter([sys.executable, "-m", "jettison.worker"])
+        rootless.become_root()
+        return 0
     except JettisonError as error:
         sys.stdout.write(json.dumps({"error": wire.error_to_json(error)}) + "\n")
     return 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from jettison.errors import UsageError
@@ -19,6 +19,7 @@ class Console:
 
     `cancel` is set by Ctrl-C and SIGTERM while `cancellable`: a command sets that when it
     looks at `cancel`; otherwise they interrupt it. `stopped_by` is the signal's name.
+    `on_signal` takes a signal first, and says whether that was all there is to do.
     """
 
     def __init__(self, environment: Mapping[str, str], stdin: TextIO, stdout: TextIO, stderr: TextIO) -> None:
@@ -29,6 +30,7 @@ class Console:
         self.cancel = threading.Event()
         self.cancellable = False
         self.stopped_by = "SIGINT"
+        self.on_signal: Callable[[int], bool] | None = None
         self._file = ""
         self._text: str | None = None
 

@@ -38,11 +38,12 @@ _CANCELLED = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 def entry() -> None:
     """The console script. Ends the process."""
     argv = sys.argv[1:]
+    environment: Mapping[str, str] = os.environ
     if os.geteuid() != 0 and _needs_store(argv):
         from jettison.cli.unprivileged import enter
 
-        enter(argv)
-    status = main(argv, os.environ, sys.stdin, sys.stdout, sys.stderr)
+        environment = enter()
+    status = main(argv, environment, sys.stdin, sys.stdout, sys.stderr)
     # Nothing that interpreter shutdown could still do is worth its milliseconds.
     os._exit(status)
 
@@ -136,6 +137,8 @@ def _stop_on_signals(console: Console) -> Callable[[], None]:
 
     def stop(number: int, frame: object) -> None:
         console.stopped_by = signal.Signals(number).name
+        if console.on_signal is not None and console.on_signal(number):
+            return
         if console.cancel.is_set() or not console.cancellable:
             raise KeyboardInterrupt
         console.cancel.set()
