@@ -68,7 +68,8 @@ class Plan:
         planned = {name[len(prefix) :] for name in self._items if name.startswith(prefix)}
         names = {name for name in planned if "/" not in name}
         if path not in self._new:
-            names |= set(self.base.listdir(path))
+            node = self.base.lookup(path)
+            names |= set(self.base.listdir(path)) if node is not None and node.kind == "dir" else set()
         return sorted(names)
 
     def open(self, path: str) -> BinaryIO:

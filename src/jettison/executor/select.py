@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from jettison.dockerfile.dockerignore import Matcher, parse_ignore
-from jettison.dockerfile.glob import match
-
 from jettison.digests import digest_of
+from jettison.dockerfile.dockerignore import Matcher, make_patterns
+from jettison.dockerfile.glob import match
 from jettison.errors import NotFound
 from jettison.executor.mode import ModeChange, parse_mode
 from jettison.graph.ops import CopyOp
@@ -98,9 +97,7 @@ def contents(source: Source, op: CopyOp, tree: FileTree) -> Iterator[Found]:
 
 def exclusion(op: CopyOp) -> Matcher | None:
     """The matcher for --exclude, or None when there is none."""
-    if not op.exclude:
-        return None
-    return Matcher(parse_ignore("\n".join(op.exclude).encode("utf-8", "surrogateescape")))
+    return Matcher(make_patterns(op.exclude)) if op.exclude else None
 
 
 def parents_of(source: Source, tree: FileTree) -> Iterator[Found]:
@@ -125,19 +122,21 @@ def content_digest(op: CopyOp, tree: FileTree, memo: Memo) -> str:
     rows: list[list[object]] = []
     files: list[str] = []
     places: list[list[object]] = []
-    links: dict[tuple[int, int], int] = {}
+    links: dict[tuple[int, int], tuple[int, str]] = {}
     for number, source in enumerate(sources):
         for item in _everything(source, op, tree):
             row = _describe(item, number, op, tree, change)
             node = item.node
             if node.kind == "file":
+                if node.identity is not None:
+                    first, path = links.setdefault(node.identity, (len(rows), item.path))
+                    if path != item.path:
+                        row.append(first)
                 if node.file is not None:
                     files.append(node.file)
                     places.append(row)
                 else:
                     row.append(_hash_stream(tree, item.path))
-                if node.identity is not None:
-                    row.append(links.setdefault(node.identity, len(rows)))
             rows.append(row)
     for row, digest in zip(places, memo.hashes(files), strict=True):
         row.append(digest)
@@ -218,7 +217,7 @@ def _matches(op: CopyOp, tree: FileTree, pattern: str) -> list[Source]:
     level = [resolve(tree, "/".join(segments[:plain]))]
     for segment in segments[plain:]:
         level = [
-            _join(folder, name) for folder in level for name in tree.listdir(folder) if match(segment, name)
+            _join(folder, name) for folder in level for name in _names(tree, folder) if match(segment, name)
         ]
     matcher = exclusion(op)
     found = []
@@ -261,7 +260,7 @@ def _descend(tree: FileTree, root: str, at: str, segments: list[str], out: dict[
     deep = first == "**"
     if deep:
         _descend(tree, root, at, rest, out)
-    for name in tree.listdir(_join(root, at)):
+    for name in _names(tree, _join(root, at)):
         path = _join(at, name)
         if deep:
             node = tree.lookup(_join(root, path))
@@ -290,6 +289,12 @@ def _walk(tree: FileTree, folder: str, prefix: str, matcher: Matcher | None, shi
         yield Found(path, target, node)
         if node.kind == "dir":
             yield from _walk(tree, path, target + "/", matcher, shift)
+
+
+def _names(tree: FileTree, path: str) -> list[str]:
+    """The names in a directory; none in what isn't one."""
+    node = tree.lookup(path)
+    return tree.listdir(path) if node is not None and node.kind == "dir" else []
 
 
 def _scan(tree: FileTree, folder: str) -> Iterator[tuple[str, Node]]:
@@ -324,7 +329,7 @@ def _nearest(tree: FileTree, path: str) -> str | None:
         if tree.lookup(near) is not None:
             folder = near
             continue
-        names = tree.listdir(folder)
+        names = _names(tree, folder)
         folded = {other.lower(): other for other in names}
         close = get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
         if close:

@@ -7,7 +7,6 @@ import stat
 from typing import BinaryIO, Literal
 
 from jettison.dockerfile.dockerignore import Matcher, parse_ignore
-
 from jettison.errors import NotFound, SourceError
 from jettison.store.base import Node
 
@@ -57,7 +56,10 @@ class ContextTree:
         """The line of the ignore file that hides something which is in the folder, or None."""
         if self._matcher is None or not os.path.lexists(f"{self.folder}/{path}"):
             return None
-        return self._matcher.why(path) if self._matcher.ignored(path) else None
+        if not self._matcher.ignored(path):
+            return None
+        line = self._matcher.why(path)
+        return line.text if line is not None else None
 
     def _children(self, path: str) -> dict[str, Node]:
         known = self._read.get(path)

@@ -8,9 +8,15 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from jettison.errors import NotFound, SourceError
+from jettison.errors import Cancelled, NotFound, SourceError
+from jettison.graph.ops import GitOp
+from jettison.store.base import Entry, LayerWriter
+
+if TYPE_CHECKING:
+    import threading
 
 _SCP = re.compile(r"(?:[A-Za-z0-9._-]+)@[A-Za-z0-9.-]+:(?!/?\d+/)[^\s]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
@@ -53,6 +59,8 @@ def parse_git(text: str) -> GitSource | None:
     for a query that isn't.
     """
     before, _, fragment = text.partition("#")
+    if before.startswith("github.com/"):
+        before = f"https://{before.removesuffix('.git')}.git"
     if _SCP.fullmatch(before) and "://" not in before:
         return _with_fragment(GitSource(before), fragment)
     parts = urlsplit(before)
@@ -67,7 +75,45 @@ def parse_git(text: str) -> GitSource | None:
     return _with_query(GitSource(plain), query, text) if query else _with_fragment(GitSource(plain), fragment)
 
 
-def pin_git(source: GitSource, access: GitAccess | None = None) -> str:
+def pin_git(
+    url: str, checksum: str = "", keep_git_dir: bool = False, access: GitAccess | None = None
+) -> GitOp:
+    """Pin a repository, as ADD names it, to the commit that it is at now. Raises NotFound and SourceError."""
+    source = parse_git(url)
+    if source is None:
+        raise SourceError(
+            f"{url!r} is no git repository",
+            hint="write https://HOST/PATH.git#REF:FOLDER or git@HOST:PATH#REF",
+        )
+    if checksum:
+        source = replace(source, checksum=checksum)
+    keep = keep_git_dir if source.keep_git_dir is None else source.keep_git_dir
+    return GitOp(source.url, resolve_commit(source, access), source.subdir, keep)
+
+
+def write_git(
+    op: GitOp, writer: LayerWriter, folder: str, cancel: threading.Event, access: GitAccess | None = None
+) -> None:
+    """Check a pinned commit out below `folder`, and write the layer with its files, but don't commit that.
+
+    Files belong to root, and have the time of the commit. Raises NotFound, SourceError and Cancelled.
+    """
+    access = access or GitAccess()
+    checkout = f"{folder}/checkout"
+    os.mkdir(checkout, 0o755)
+    source = GitSource(op.url, subdir=op.subdir)
+    top = fetch_git(source, op.commit, checkout, keep_git_dir=True, access=access)
+    shown = _git(["show", "--no-patch", "--format=%ct", "HEAD"], access, checkout)
+    time_ns = int(shown.split()[-1]) * 1_000_000_000
+    if not op.keep_git_dir:
+        _drop_git_dirs(checkout)
+    for entry, file in sorted(_entries(top, "", time_ns), key=lambda found: found[0].path):
+        if cancel.is_set():
+            raise Cancelled("the build was stopped")
+        writer.add(entry, file or None)
+
+
+def resolve_commit(source: GitSource, access: GitAccess | None = None) -> str:
     """The commit that a repository's ref names now. Asks the server, except for a ref that is a full commit.
 
     Raises NotFound when there is no such ref, SourceError when the repository can't be
@@ -141,9 +187,24 @@ def checked_out(
     """A temporary checkout below `parent`: its folder, and its commit. It is gone afterwards."""
     from tempfile import TemporaryDirectory
 
-    commit = pin_git(source, access)
+    commit = resolve_commit(source, access)
     with TemporaryDirectory(prefix="git-", dir=parent) as folder:
         yield fetch_git(source, commit, folder, keep_git_dir=keep_git_dir, access=access), commit
+
+
+def _entries(folder: str, prefix: str, time_ns: int) -> Iterator[tuple[Entry, str]]:
+    with os.scandir(folder) as found:
+        for item in found:
+            path = prefix + item.name
+            if item.is_symlink():
+                yield Entry(path, "symlink", 0o777, mtime_ns=time_ns, link=os.readlink(item.path)), ""
+            elif item.is_dir(follow_symlinks=False):
+                yield Entry(path, "dir", 0o755, mtime_ns=time_ns), ""
+                yield from _entries(item.path, path + "/", time_ns)
+            else:
+                stat = item.stat(follow_symlinks=False)
+                mode = stat.st_mode & 0o755
+                yield Entry(path, "file", mode, mtime_ns=time_ns, size=stat.st_size), item.path
 
 
 def _with_fragment(source: GitSource, fragment: str) -> GitSource:

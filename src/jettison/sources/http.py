@@ -10,12 +10,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from jettison.errors import NotFound, SourceError
+from jettison.errors import Cancelled, NotFound, SourceError
+from jettison.graph.ops import HttpOp
+from jettison.store.base import Entry, LayerWriter
 
 if TYPE_CHECKING:
+    import threading
+
     from urllib3 import BaseHTTPResponse, PoolManager
 
 _UNNAMED = "__unnamed__"
+_MODE = "600"
 _CHUNK = 1 << 20
 _CHECKSUM = re.compile(r"(sha256):[0-9a-f]{64}|(sha384):[0-9a-f]{96}|(sha512):[0-9a-f]{128}", re.ASCII)
 _STRONG = re.compile(r'"[^"]*"')
@@ -41,24 +46,6 @@ class Fetched:
     mtime_ns: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Pinned:
-    """What a URL holds now. `pin` changes when that changes.
-
-    `fetched` is set when the server gave no validator, so that the content
-    itself had to be read: it is then in the file that `pin_url` was given.
-    """
-
-    name: str
-    pin: str
-    fetched: Fetched | None = None
-
-
-def is_url(source: str) -> bool:
-    """Whether a source of ADD is a URL, and no path."""
-    return source.startswith(("http://", "https://"))
-
-
 def name_of(url: str) -> str:
     """The file name that a URL's path ends with."""
     name = unquote(urlsplit(url).path).rpartition("/")[2]
@@ -75,21 +62,48 @@ def check_checksum(text: str) -> str:
     return text
 
 
-def pin_url(url: str, path: str, *, checksum: str = "", access: HttpAccess | None = None) -> Pinned:
+def pin_http(url: str, checksum: str = "", access: HttpAccess | None = None) -> HttpOp:
     """Pin a URL: by its checksum if one is given, else by the server's strong ETag, else by the content.
 
     Raises NotFound and SourceError.
     """
     if checksum:
-        return Pinned(name_of(url), check_checksum(checksum))
+        return HttpOp(url, name_of(url), check_checksum(checksum), _MODE, checksum)
     access = access or HttpAccess()
     response = _request("HEAD", url, access)
-    response.release_conn()
+    response.close()
     tag = response.headers.get("ETag", "")
     if response.status == 200 and _STRONG.fullmatch(tag):
-        return Pinned(name_of(url), f"etag:{tag}")
-    fetched = fetch_url(url, path, access=access)
-    return Pinned(name_of(url), fetched.digest, fetched)
+        pin = f"etag:{tag}"
+    else:
+        from tempfile import TemporaryDirectory
+
+        with TemporaryDirectory(prefix="jettison-") as folder:
+            pin = fetch_url(url, f"{folder}/content", access=access).digest
+    return HttpOp(url, name_of(url), "", _MODE, pin)
+
+
+def write_http(
+    op: HttpOp,
+    writer: LayerWriter,
+    folder: str,
+    cancel: threading.Event,
+    access: HttpAccess | None = None,
+) -> None:
+    """Fetch a pinned URL by way of a file in `folder`, and write the layer that holds it, but don't commit.
+
+    Raises NotFound, SourceError and Cancelled.
+    """
+
+    def watch(done: int, total: int) -> None:
+        if cancel.is_set():
+            raise Cancelled("the build was stopped")
+
+    path = f"{folder}/download"
+    fetched = fetch_url(op.url, path, checksum=op.checksum, pin=op.pin, access=access, progress=watch)
+    mode = int(op.mode or _MODE, 8)
+    writer.add(Entry(op.name, "file", mode, mtime_ns=fetched.mtime_ns or 0, size=fetched.size), path)
+    _remove(path)
 
 
 def fetch_url(
