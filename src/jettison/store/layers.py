@@ -212,9 +212,11 @@ class Layers:
                 f"layer {layer.id} has neither files nor a blob", hint="build again with --no-cache"
             )
         path = self._store.blobs.path(blob.digest)
-        if not os.path.exists(path):
+        if not _is_whole(path, blob):
             with self._store.lock(f"fetch-{blob.digest.rpartition(':')[2]}"):
-                if not os.path.exists(path):
+                if not _is_whole(path, blob):
+                    # A power cut may leave a file that has a name, but not all of its content.
+                    self._store.blobs.remove(blob.digest)
                     self._fetch(layer.id, blob)
         return path
 
@@ -243,6 +245,31 @@ class Layers:
             "UPDATE layers SET last_used = ? WHERE id = ?", [(now, i) for i in layer_ids]
         )
 
+    def usable(self, layer_ids: Sequence[str]) -> bool:
+        """Whether all layers are known, and each has a tree, or a blob that is here or can be fetched."""
+        marks = ",".join("?" * len(layer_ids))
+        rows = self._store.db.read(
+            f"SELECT id, blob, origin FROM layers WHERE id IN ({marks})", tuple(layer_ids)
+        )
+        if len(rows) < len(set(layer_ids)):
+            return False
+        return all(
+            self.has_tree(layer_id) or (blob and (origin or self._store.blobs.has(blob)))
+            for layer_id, blob, origin in rows
+        )
+
+    def sweep(self) -> None:
+        """Remove the folders of layers that a process was about to make when it died."""
+        doomed = []
+        with self._store.db.transaction(), faults("sweeping the store", self._store.root):
+            known = {row[0] for row in self._store.db.read("SELECT id FROM layers")}
+            for name in os.listdir(self.folder):
+                if name not in known:
+                    doomed.append(self._store.session.new_name("dead"))
+                    os.rename(f"{self.folder}/{name}", doomed[-1])
+        for path in doomed:
+            remove_tree(path)
+
     def remove(self, layer_id: str) -> None:
         """Forget a layer and remove its folder. Its blobs stay: others may be equal."""
         doomed = self._store.session.new_name("dead")
@@ -265,6 +292,13 @@ class Layers:
 def missing(layer_id: str) -> StoreError:
     """The error for a layer that was removed behind a build's back."""
     return StoreError(f"layer {layer_id} is not in the store", hint="it was pruned meanwhile; build again")
+
+
+def _is_whole(path: str, blob: Blob) -> bool:
+    try:
+        return os.stat(path).st_size == blob.size
+    except FileNotFoundError:
+        return False
 
 
 def _layer(row: tuple[Any, ...]) -> Layer:

@@ -96,6 +96,8 @@ def _fill_top(top: str, view: FileTree, stubs: Sequence[Stub], implied: Sequence
             return
         copy_folder(path.rpartition("/")[0])
         node = view.lookup(path) or Node("dir", 0o755, 0, 0, 0, 0)
+        if node.kind != "dir":
+            raise StoreError(f"/{path} is a {node.kind}: nothing can be mounted below it")
         builder.add(
             Entry(path, "dir", node.mode, node.uid, node.gid, node.mtime_ns, xattrs=view.xattrs(path))
         )

@@ -33,7 +33,7 @@ class Store:
         self.root = root
         self.fetch = fetch
         """Called for blobs that a layer names and the store has not; may be set later."""
-        self.session = Session(f"{root}/tmp")
+        self.session = Session(f"{root}/tmp", lambda: self.layers.sweep())
         self.blobs = Blobs(f"{root}/blobs", self.session)
         self.db = Database(f"{root}/jettison.db")
         self.layers = Layers(self)

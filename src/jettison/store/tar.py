@@ -9,7 +9,6 @@ Representing Changes).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 
 from jettison.errors import StoreError
 from jettison.store.base import Entry, Kind
@@ -272,11 +271,3 @@ def clean(name: str) -> str:
         elif part not in ("", "."):
             parts.append(part)
     return "/".join(parts)
-
-
-def by_path(entries: Iterable[Entry]) -> list[Entry]:
-    """Entries in the one order in which layers are written: a directory, its markers, then what is in it."""
-    return sorted(entries, key=lambda entry: (os.fsencode(entry.path).split(b"/"), _RANK[entry.kind]))
-
-
-_RANK = {kind: (0 if kind == "dir" else 1 if kind == "opaque" else 2) for kind in _TYPES}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -39,8 +41,9 @@ class Session:
     It is made at first use, and whatever dead processes left is swept then.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, on_begin: Callable[[], None] | None = None) -> None:
         self._folder = folder
+        self._on_begin = on_begin
         self._lock = threading.Lock()
         self._path = ""
         self._fd = -1
@@ -49,11 +52,15 @@ class Session:
     def new_name(self, stem: str) -> str:
         """A path in the session's folder where there is nothing yet."""
         with self._lock:
-            if not self._path:
+            begun = bool(self._path)
+            if not begun:
                 with faults("making a temporary folder", self._folder):
                     self._begin()
             self._count += 1
-            return f"{self._path}/{stem}{self._count}"
+            name = f"{self._path}/{stem}{self._count}"
+        if not begun and self._on_begin:
+            self._on_begin()
+        return name
 
     def new_folder(self, stem: str, mode: int = 0o700) -> str:
         """A new, empty folder."""
@@ -118,29 +125,39 @@ def remove_tree(path: str) -> None:
 
     What is gone already is no error.
     """
-    from shutil import rmtree
-
     try:
-        if not stat.S_ISDIR(os.lstat(path).st_mode):
-            os.unlink(path)
-            return
+        os.unlink(path)
     except FileNotFoundError:
         return
-    rmtree(path, onerror=_open_up)
+    except OSError as error:
+        if error.errno not in (errno.EISDIR, errno.EPERM) or not stat.S_ISDIR(os.lstat(path).st_mode):
+            raise
+        _remove_folder(path)
 
 
-def _open_up(function: object, path: str, info: object) -> None:
-    """Give a folder that its mode keeps closed (overlay's work folder, for one) a second try."""
-    from shutil import rmtree
-
-    parent = os.path.dirname(path)
+def _remove_folder(path: str) -> None:
     try:
-        for folder in (parent, path):
-            if stat.S_ISDIR(os.lstat(folder).st_mode):
-                os.chmod(folder, 0o700)
-        if stat.S_ISDIR(os.lstat(path).st_mode):
-            rmtree(path, ignore_errors=True)
-        else:
-            os.unlink(path)
-    except OSError:
-        pass
+        found = os.scandir(path)
+    except PermissionError:
+        os.chmod(path, 0o700)
+        found = os.scandir(path)
+    with found:
+        names = [(item.path, item.is_dir(follow_symlinks=False)) for item in found]
+    try:
+        _empty(names)
+    except PermissionError:
+        # Its mode keeps the folder as it is for anyone but root.
+        os.chmod(path, 0o700)
+        _empty(names)
+    os.rmdir(path)
+
+
+def _empty(names: list[tuple[str, bool]]) -> None:
+    for path, is_folder in names:
+        try:
+            if is_folder:
+                _remove_folder(path)
+            else:
+                os.unlink(path)
+        except FileNotFoundError:
+            pass

@@ -237,7 +237,8 @@ def copy_file(name: str, fd: int) -> int:
 
     Shared blocks where the filesystem can, in the kernel elsewhere. Gives its size.
     """
-    source = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    # No waiting for the other end of a fifo that took the file's place.
+    source = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         size = 0
         while True:
