@@ -29,10 +29,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_registry(tmp_path: Path, htpasswd: str | None = None) -> Iterator[str]:
+def running_registry(
+    tmp_path: Path, htpasswd: str | None = None, tls: tuple[Path, Path] | None = None
+) -> Iterator[str]:
     """Run a registry that keeps its data below `tmp_path`; gives its address, HOST:PORT.
 
     `htpasswd` is the text of a password file with bcrypt hashes; with it, everything needs a login.
+    `tls` are the files of a certificate and its key; with them it speaks https only.
     """
     if not os.path.exists(BINARY):
         pytest.skip("docker-registry (Debian's package of that name) is not installed")
@@ -43,7 +46,7 @@ def running_registry(tmp_path: Path, htpasswd: str | None = None) -> Iterator[st
         "version: 0.1",
         "log: {level: error, accesslog: {disabled: true}}",
         f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}",
-        f"http: {{addr: '127.0.0.1:{port}', secret: test}}",
+        f"http: {{addr: '127.0.0.1:{port}', secret: test{_tls(tls)}}}",
     ]
     if htpasswd is not None:
         (folder / "htpasswd").write_text(htpasswd)
@@ -57,6 +60,10 @@ def running_registry(tmp_path: Path, htpasswd: str | None = None) -> Iterator[st
     finally:
         process.terminate()
         process.wait(10)
+
+
+def _tls(files: tuple[Path, Path] | None) -> str:
+    return f", tls: {{certificate: {files[0]}, key: {files[1]}}}" if files else ""
 
 
 def _await_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

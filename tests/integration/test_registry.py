@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -255,4 +256,41 @@ def test_without_a_login_the_error_says_what_to_do(closed_registry: str, tmp_pat
     with pytest.raises(RegistryError) as caught:
         push_image(wrong, f"{closed_registry}/private/app:2", b"x")
     assert caught.value.status == 401
+    assert "was not pushed" in caught.value.message
+    assert "may write to private/app" in (caught.value.hint or "")
     assert "guess" not in str(caught.value) + str(caught.value.hint)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that signs itself, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+            *("-keyout", "key.pem", "-out", "cert.pem", "-days", "2", "-subj", "/CN=test"),
+            *("-addext", "subjectAltName=IP:127.0.0.1"),
+        ],
+        cwd=folder,
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+    return folder / "cert.pem", folder / "key.pem"
+
+
+def test_certificates_are_checked(certificate: tuple[Path, Path], tmp_path: Path) -> None:
+    with running_registry(tmp_path, tls=certificate) as address:
+        trusted = quick(ca_bundle=str(certificate[0]))
+        pushed = push_image(trusted, f"{address}/tls:1", b"encrypted")
+        reference = parse(f"{address}/tls:1")
+        with pytest.raises(RegistryError, match="no trusted connection") as caught:
+            fetch_manifest(quick(), reference)
+        assert "ca_bundle" in (caught.value.hint or "")
+        assert not caught.value.temporary
+        insecure = quick(registries={address: RegistryConfig(insecure=True)})
+        assert fetch_manifest(insecure, reference).digest == pushed
+        mirrored = quick(registries={"docker.io": RegistryConfig((f"https://{address}",))}, attempts=1)
+        with pytest.raises(RegistryError, match=f"via https://{address}.*no trusted connection"):
+            fetch_manifest(mirrored, parse("tls:1"))

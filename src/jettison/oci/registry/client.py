@@ -213,18 +213,16 @@ class Client:
 
     def _find_base(self) -> str:
         """The first scheme in which something answers like a registry."""
-        failure: RegistryError | None = None
+        failures: list[RegistryError] = []
         for scheme in self.endpoint.schemes:
             try:
                 if self._ping(f"{scheme}://{self.endpoint.host}"):
                     return f"{scheme}://{self.endpoint.host}"
-                failure = failure or RegistryError(
-                    f"{self.label}: {scheme}://{self.endpoint.host} is no registry", temporary=False
-                )
             except RegistryError as error:
-                failure = failure or error
-        assert failure is not None
-        raise failure
+                failures.append(error)
+        # an untrusted certificate says more than that plain http is not understood
+        failures.sort(key=lambda error: error.temporary)
+        raise failures[0] if failures else RegistryError(f"{self.label}: {self.endpoint.host} is no registry")
 
     def _ping(self, base: str) -> bool:
         """Ask for /v2/. False when another scheme should be tried."""

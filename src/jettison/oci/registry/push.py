@@ -56,13 +56,44 @@ def push(
     """
     endpoint = endpoints(reference.registry, access, push=True)[0]
     client = access.connections.client(endpoint, access)
-    client.connect()
     unique = {upload.digest: upload for upload in uploads}
     counter = _Counter(sum(upload.size for upload in unique.values()), progress)
-    _side_by_side(
-        [_Job(client, reference.repository, upload, counter).run for upload in unique.values()], jobs
+    jobs_of = [_Job(client, reference.repository, upload, counter).run for upload in unique.values()]
+    try:
+        client.connect()
+        _side_by_side(jobs_of, jobs)
+        return put_manifest(client, reference, manifest, media_type)
+    except RegistryError as error:
+        raise _not_pushed(reference, error) from error
+
+
+def mountable(target: Reference, origin: str) -> tuple[str, ...]:
+    """The repository that a layer came from, if blobs can be mounted from it into the target.
+
+    `origin` is what the store keeps with a layer: "registry:REFERENCE", or something that is no registry.
+    """
+    from jettison.oci.reference import parse
+
+    if not origin.startswith("registry:"):
+        return ()
+    source = parse(origin.removeprefix("registry:"))
+    return (source.repository,) if source.registry == target.registry else ()
+
+
+def _not_pushed(reference: Reference, error: RegistryError) -> RegistryError:
+    hint = error.hint
+    if error.status == 404:
+        hint = f"the repository {reference.repository} may have to be created there first; check its name"
+    elif error.status in (401, 403):
+        hint = (
+            f"pushing needs an account that may write to {reference.repository}; {hint or 'check its rights'}"
+        )
+    return RegistryError(
+        f"{reference.familiar()} was not pushed: {error.message}",
+        status=error.status,
+        hint=hint,
+        temporary=error.temporary,
     )
-    return put_manifest(client, reference, manifest, media_type)
 
 
 def put_manifest(client: Client, reference: Reference, manifest: bytes, media_type: str) -> str:
