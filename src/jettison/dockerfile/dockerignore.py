@@ -1,4 +1,4 @@
-"""The .dockerignore file: which paths of a build context are left out (Dockerfile reference, .dockerignore file).
+"""The .dockerignore file: which paths of a build context are left out.
 
 The last line that matches a path or one of its parent directories decides.
 """
@@ -113,7 +113,7 @@ def _stars(path: str, at: int) -> tuple[int, str]:
 
 
 class Matcher:
-    """Answers for one set of patterns. Paths are clean, relative, with slashes. Keeps answers for directories."""
+    """Answers for one set of patterns. Paths are clean, relative, with slashes."""
 
     __slots__ = ("_deciding", "_exact", "_expressions", "_groups", "_names", "patterns")
 

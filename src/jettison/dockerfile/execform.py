@@ -11,6 +11,9 @@ def _no_constant(name: str) -> object:
     raise ValueError(name)
 
 
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
 def read_list(text: str) -> tuple[str, ...] | None:
     """The strings of a JSON list, or None when the text is none.
 
@@ -19,7 +22,7 @@ def read_list(text: str) -> tuple[str, ...] | None:
     if not text.startswith("["):
         return None
     try:
-        items = json.loads(text, parse_constant=_no_constant)
+        items = _DECODER.decode(text)
     except (ValueError, RecursionError):
         return None
     if not isinstance(items, list):

@@ -123,7 +123,9 @@ def _expanded(instruction: Instruction, lookup: Lookup, escape: str) -> Instruct
     if isinstance(instruction, Stopsignal):
         return replace(instruction, signal=one(instruction.signal))
     if isinstance(instruction, Expose):
-        words = [word for text in instruction.ports for word in expand_words(text, lookup, escape)]
+        words = dict.fromkeys(
+            word for text in instruction.ports for word in expand_words(text, lookup, escape)
+        )
         return replace(
             instruction, ports=tuple(dict.fromkeys(port for word in words for port in values.ports(word)))
         )
@@ -183,7 +185,7 @@ def check_instruction(instruction: Instruction, escape: str) -> None:
         for text in instruction.ports:
             if "$" not in text:
                 for word in expand_words(text, _unset, escape):
-                    values.ports(word)
+                    values.port_range(word)
     elif isinstance(instruction, Stopsignal):
         if "$" not in instruction.signal:
             values.check_signal(fixed(instruction.signal))

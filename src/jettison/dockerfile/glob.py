@@ -73,7 +73,7 @@ def _segment(text: str) -> str:
 
 
 def read_class(text: str, at: int) -> tuple[str, int]:
-    """The character class whose [ stands before `at`, as a regular expression, and where it ends. Raises Mistake."""
+    """The class whose [ stands before `at`, as a regular expression, and where it ends. Raises Mistake."""
     negated = text.startswith("^", at)
     at += negated
     parts: list[str] = []

@@ -43,6 +43,7 @@ from jettison.dockerfile.words import BLANKS, split_instruction, split_words
 from jettison.location import Location
 
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9\-_.]*\Z")
+_CHECKED = frozenset(("ADD", "COPY", "EXPOSE", "STOPSIGNAL"))
 _NETWORKS = ("default", "none", "host")
 _SECURITY = ("sandbox", "insecure")
 
@@ -92,7 +93,8 @@ def read_instruction(line: LogicalLine, path: str, escape: str) -> Instruction:
         raise _unknown(name)
     location = Location(path, line.first, line.last)
     made = reader(_Request(upper, flag_words, rest, text, location, line.heredocs, escape))
-    check_instruction(made, escape)
+    if upper in _CHECKED:
+        check_instruction(made, escape)
     return made
 
 

@@ -35,7 +35,7 @@ def announced(line: str) -> list[Heredoc]:
 
 
 def _words(line: str) -> list[str]:
-    """Words with quotes kept. A line whose quotes do not pair has none: what it means is the shell's business."""
+    """Words with quotes kept. A line whose quotes do not pair has none: it is for the shell to judge."""
     words: list[str] = []
     at = 0
     while at < len(line):

@@ -1,4 +1,4 @@
-"""From bytes to logical lines: directives, comments, continuations and here-documents (Dockerfile reference, Format)."""
+"""From bytes to logical lines: directives, comments, continuations and here-documents."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Unterminated(Mistake):
     def __init__(self, name: str, first: int) -> None:
         super().__init__(
             f"unterminated here-document: expected a line with nothing but {name[:80]}",
-            f"end it with {name[:80]} at the start of a line (leading tabs only after <<-), with no blanks behind it",
+            f"put {name[:80]} on a line of its own, without blanks (tabs before it only after <<-)",
         )
         self.first = first
 

@@ -41,7 +41,7 @@ _KEYS = [
     "env",
 ]
 _SWITCHES = frozenset(("readonly", "readwrite", "required"))
-_CSV_FIELD = re.compile(r'(?:"((?:[^"]|"")*)"|([^",]*))(,|\Z)', re.DOTALL)
+_CSV_FIELD = r'(?s)(?:"((?:[^"]|"")*)"|([^",]*))(,|\Z)'
 
 Expander = Callable[[str], str]
 
@@ -92,10 +92,11 @@ def _fields(text: str) -> list[str]:
     """One record of comma-separated values (RFC 4180)."""
     if '"' not in text:
         return text.split(",")
+    csv_field = re.compile(_CSV_FIELD)
     fields: list[str] = []
     at = 0
     while True:
-        found = _CSV_FIELD.match(text, at)
+        found = csv_field.match(text, at)
         if not found:
             raise Mistake(
                 f"cannot read --mount={text[:80]}: a quote stands inside an option", "quote whole options"
@@ -167,9 +168,7 @@ def _number(key: str, value: str) -> int:
         number = int(value, 8 if octal else 10)
         if number < 1 << 32:
             return number
-    raise Mistake(
-        f"invalid value {shown(value)} for {key} of RUN --mount: expected {'an octal' if octal else 'a'} number"
-    )
+    raise Mistake(f"invalid value {shown(value)} for {key} of RUN --mount: not a{'n octal' * octal} number")
 
 
 def _finished(text: str, draft: _Draft) -> Mount:

@@ -1,4 +1,4 @@
-"""A whole Dockerfile: its instructions, put into stages. Finds as many problems as it can before it gives up."""
+"""A whole Dockerfile: its instructions, put into stages. Collects problems before it gives up."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def render(dockerfile: Dockerfile) -> str:
 def _line(instruction: Instruction, escape: str) -> str:
     text = instruction.text
     if text.endswith(escape) and not text.endswith(escape * 2):
-        # Such a line came from the end of a file. The form feed keeps it from being continued, and is trimmed.
+        # This line ended a file. The form feed keeps it from being continued, and is trimmed.
         text += "\f"
     return text + "".join(f"\n{document.data}{document.name}" for document in _heredocs(instruction))
 

@@ -1,6 +1,6 @@
 """Values with a syntax of their own: durations, ports, signals, modes, checksums, sizes.
 
-Each function raises Mistake. They run when parsing where no variable stands in the value, else after expansion.
+Each function raises Mistake. They run when parsing if the value has no variable, else after expansion.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import re
 
 from jettison.dockerfile.mistake import Mistake, nearest, shown
 
-_DURATION = re.compile(r"[-+]?(?:(?:\d{1,19}(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+\Z", re.ASCII)
-_DURATION_PART = re.compile(r"(\d*)(?:\.(\d*))?([a-zµμ]+)")
+# Most files need none of these patterns: they are strings, compiled when first used.
+_DURATION = r"[-+]?(?:(?:[0-9]{1,19}(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+\Z"
+_DURATION_PART = r"([0-9]*)(?:\.([0-9]*))?([a-zµμ]+)"
 _UNITS = {
     "ns": 1,
     "us": 1_000,
@@ -28,12 +29,12 @@ def duration(flag: str, text: str) -> int:
     """Nanoseconds of a HEALTHCHECK duration such as 1m30s; "" and 0 are 0."""
     if text in ("", "0", "+0", "-0"):
         return 0
-    if not _DURATION.match(text):
+    if not re.match(_DURATION, text):
         raise Mistake(
             f"invalid duration {shown(text)} for --{flag}", "write it with units, for example 30s or 1m30s"
         )
     total = 0
-    for whole, fraction, unit in _DURATION_PART.findall(text.lstrip("+-")):
+    for whole, fraction, unit in re.findall(_DURATION_PART, text.lstrip("+-")):
         factor = _UNITS[unit]
         total += int(whole or 0) * factor
         if fraction:
@@ -61,11 +62,17 @@ def retries(text: str) -> int:
 
 
 _PROTOCOLS = ("tcp", "udp", "sctp")
-_PORT = re.compile(r"\d{1,5}\Z", re.ASCII)
+_PORT = r"[0-9]{1,5}\Z"
 
 
 def ports(word: str) -> tuple[str, ...]:
-    """The single ports, with protocol, of one EXPOSE word: 80, 80/udp, 8000-8010/tcp; HOST:CONTAINER too."""
+    """The single ports, with protocol, of one EXPOSE word."""
+    low, high, protocol = port_range(word)
+    return tuple(f"{number}/{protocol}" for number in range(low, high + 1))
+
+
+def port_range(word: str) -> tuple[int, int, str]:
+    """First and last port and protocol of one EXPOSE word: 80, 80/udp, 8000-8010/tcp; HOST:CONTAINER."""
     spec, slash, protocol = word.partition("/")
     protocol = protocol.lower() if slash and protocol else "tcp"
     if protocol not in _PROTOCOLS:
@@ -76,11 +83,11 @@ def ports(word: str) -> tuple[str, ...]:
     high = _port(last, word) if dash else low
     if high < low:
         raise Mistake(f"invalid port range {shown(word)} in EXPOSE: it ends before it starts")
-    return tuple(f"{number}/{protocol}" for number in range(low, high + 1))
+    return low, high, protocol
 
 
 def _port(text: str, word: str) -> int:
-    if not _PORT.match(text) or int(text) > 65535:
+    if not re.match(_PORT, text) or int(text) > 65535:
         raise Mistake(
             f"invalid port {shown(word)} in EXPOSE: expected a number up to 65535",
             "write PORT, PORT/PROTOCOL or FIRST-LAST, for example 8080/tcp",
@@ -129,7 +136,7 @@ _SIGNALS = frozenset(
         "RTMAX",
     ]
 )
-_REAL_TIME = re.compile(r"RTMIN\+(?:[1-9]|1[0-5])\Z|RTMAX-(?:[1-9]|1[0-4])\Z", re.ASCII)
+_REAL_TIME = r"RTMIN\+(?:[1-9]|1[0-5])\Z|RTMAX-(?:[1-9]|1[0-4])\Z"
 
 
 def check_signal(text: str) -> None:
@@ -139,7 +146,7 @@ def check_signal(text: str) -> None:
             return
     else:
         name = text.upper().removeprefix("SIG")
-        if name in _SIGNALS or _REAL_TIME.match(name):
+        if name in _SIGNALS or re.match(_REAL_TIME, name):
             return
     meant = nearest(text.upper().removeprefix("SIG"), _SIGNALS)
     raise Mistake(
@@ -148,24 +155,22 @@ def check_signal(text: str) -> None:
     )
 
 
-_SYMBOLIC_MODE = re.compile(
-    r"[ugoa]*(?:[-+=](?:[rwxXst]*|[ugo]))+(?:,[ugoa]*(?:[-+=](?:[rwxXst]*|[ugo]))+)*\Z"
-)
+_SYMBOLIC_MODE = r"[ugoa]*(?:[-+=](?:[rwxXst]*|[ugo]))+(?:,[ugoa]*(?:[-+=](?:[rwxXst]*|[ugo]))+)*\Z"
 
 
 def check_mode(text: str) -> None:
     """The value of --chmod: octal up to 7777, or symbolic as in chmod(1)."""
     if re.match(r"[0-7]+\Z", text, re.ASCII) and len(text.lstrip("0")) <= 4:
         return
-    if not _SYMBOLIC_MODE.match(text):
+    if not re.match(_SYMBOLIC_MODE, text):
         raise Mistake(
-            f"invalid mode {shown(text)} for --chmod: expected an octal number from 0 to 7777 or a symbolic mode",
+            f"invalid mode {shown(text)} for --chmod: expected an octal number up to 7777 or a symbolic mode",
             "for example --chmod=644 or --chmod=u=rwX,go=rX",
         )
 
 
 _CHECKSUM_LENGTH = {"sha256": 64, "sha384": 96, "sha512": 128}
-_COMMIT = re.compile(r"[0-9a-fA-F]{7,64}\Z")
+_COMMIT = r"[0-9a-fA-F]{7,64}\Z"
 
 
 def check_checksum(text: str) -> None:
@@ -176,7 +181,7 @@ def check_checksum(text: str) -> None:
         if length and len(value) == length and re.match(r"[0-9a-f]+\Z", value):
             return
         what = "digest" if length else "digest algorithm"
-    elif _COMMIT.match(text):
+    elif re.match(_COMMIT, text):
         return
     else:
         what = "digest"
@@ -186,12 +191,12 @@ def check_checksum(text: str) -> None:
     )
 
 
-_SIZE = re.compile(r"(\d{1,15}(?:\.\d{0,9})?|\.\d{1,9}) ?([kmgtp]?)(?:i?b)?\Z", re.ASCII | re.IGNORECASE)
+_SIZE = r"([0-9]{1,15}(?:\.[0-9]{0,9})?|\.[0-9]{1,9}) ?([kmgtpKMGTP]?)(?:[iI]?[bB])?\Z"
 
 
 def size(text: str) -> int:
     """Bytes of a size such as 64m or 1.5GiB; all units are powers of 1024."""
-    found = _SIZE.match(text)
+    found = re.match(_SIZE, text)
     if not found:
         raise Mistake(f"invalid size {shown(text)}", "write a number with a unit, for example 64m")
     factor: int = 1024 ** (" kmgtp".index(found[2].lower() or " "))

@@ -1,12 +1,14 @@
-"""Cutting the text of an instruction: its name, its flags, its words. Quotes and escapes are kept in words."""
+"""Cutting the text of an instruction: its name, its flags, its words (quotes and escapes kept)."""
 
 from __future__ import annotations
 
 import re
+from functools import cache
 
 BLANKS = re.compile(r"[\t\v\f\r ]+")
 
 
+@cache
 def _word_pattern(escape: str) -> re.Pattern[str]:
     e = re.escape(escape)
     return re.compile(
@@ -14,7 +16,6 @@ def _word_pattern(escape: str) -> re.Pattern[str]:
     )
 
 
-_WORD = {escape: _word_pattern(escape) for escape in ("\\", "`")}
 # Flags know only the backslash, whatever the escape directive says, and know it in single quotes too.
 _FLAG = re.compile(
     r"""(?:[^\s'"\\]++|\\.|\\\Z|'(?:[^'\\]++|\\.|\\\Z)*+(?:'|\Z)|"(?:[^"\\]++|\\.|\\\Z)*+(?:"|\Z))++""",
@@ -32,7 +33,7 @@ def split_words(text: str, escape: str) -> list[str]:
     """Words separated by blanks that are neither quoted nor escaped. An escape at the very end is dropped."""
     if "'" not in text and '"' not in text and escape not in text:
         return text.split()
-    words = [found.group() for found in _WORD[escape].finditer(text)]
+    words = [found.group() for found in _word_pattern(escape).finditer(text)]
     if words and text.endswith(escape):
         last = words[-1]
         if (len(last) - len(last.rstrip(escape))) % 2:
