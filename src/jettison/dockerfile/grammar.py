@@ -10,7 +10,7 @@ from jettison.dockerfile import flags as flag_specs
 from jettison.dockerfile.execform import read_list
 from jettison.dockerfile.expand import check_instruction, expand_text
 from jettison.dockerfile.flags import Flags, Spec, read_flags
-from jettison.dockerfile.heredoc import read_word
+from jettison.dockerfile.heredoc import is_only_heredoc, read_word
 from jettison.dockerfile.instructions import (
     Add,
     Arg,
@@ -189,7 +189,7 @@ def _run(request: _Request) -> Run:
     command = request.command()
     if not command.shell and not command.words:
         raise Mistake("RUN [] names no program", _EXAMPLES["RUN"])
-    script = bool(request.heredocs) and read_word(command.words[0]) is not None
+    script = bool(request.heredocs) and is_only_heredoc(command.words[0])
     mounts = tuple(_mount(text, request.escape) for text in flags.list("mount"))
     return Run(request.text, request.location, command, request.heredocs, mounts, network, security, script)
 

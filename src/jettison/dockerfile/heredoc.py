@@ -48,6 +48,12 @@ def _words(line: str) -> list[str]:
     return words
 
 
+def is_only_heredoc(text: str) -> bool:
+    """Whether a command is nothing but the word of a here-document, which then is the script itself."""
+    words = _words(text)
+    return len(words) == 1 and read_word(words[0]) is not None
+
+
 def read_word(word: str) -> Heredoc | None:
     """The here-document that one word announces, or None for any other word."""
     found = _OPERATOR.match(word)

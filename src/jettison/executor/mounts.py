@@ -39,13 +39,29 @@ class Targets:
     missing: list[Stub]
 
 
-def mount_targets(op: RunOp, view: FileTree) -> Targets:
-    """Resolve all mount points inside the root filesystem, and find those that are not there."""
+def mount_targets(
+    store: Store,
+    vertex: Vertex,
+    op: RunOp,
+    inputs: Mapping[str, tuple[str, ...]],
+    settings: RunSettings,
+    view: FileTree,
+) -> Targets:
+    """Resolve all mount points inside the root filesystem, and find those that are not there.
+
+    Optional secrets and agents that nobody gave have none.
+    """
     wanted: list[tuple[str, Literal["file", "dir"]]] = [(f"/{name}", "dir") for name in _RUNTIME_FOLDERS]
     wanted += [(f"/{name}", "file") for name in _NETWORK_FILES]
     for item in op.mounts:
-        if item.target:
-            wanted.append((item.target, "file" if item.type in ("secret", "ssh") else "dir"))
+        if item.type in ("secret", "ssh"):
+            given = settings.secrets(item.id) if item.type == "secret" else settings.ssh.get(item.id)
+            if item.target and given is not None:
+                wanted.append((item.target, "file"))
+        elif item.type == "bind" and _is_file(store, vertex, inputs, item):
+            wanted.append((item.target, "file"))
+        else:
+            wanted.append((item.target, "dir"))
     paths: dict[str, str] = {}
     missing: list[Stub] = []
     covered = [f"/{name}/" for name in _RUNTIME_FOLDERS]
@@ -58,6 +74,14 @@ def mount_targets(op: RunOp, view: FileTree) -> Targets:
         if kind == "dir" and target not in [f"/{name}" for name in _RUNTIME_FOLDERS]:
             covered.append(f"/{found}/")
     return Targets(paths, missing)
+
+
+def _is_file(store: Store, vertex: Vertex, inputs: Mapping[str, tuple[str, ...]], item: MountOp) -> bool:
+    if item.input < 0:
+        return False
+    tree = store.view(inputs[vertex.inputs[item.input]])
+    node = tree.lookup(resolve(tree, item.source.strip("/")))
+    return node is not None and node.kind != "dir"
 
 
 @dataclass(slots=True)

@@ -56,7 +56,7 @@ def run(
     base = inputs[vertex.base] if op.has_base else ()
     view = store.view(base)
     user = _user(op, view, vertex)
-    targets = mount_targets(op, view)
+    targets = mount_targets(store, vertex, op, inputs, settings, view)
     tail: deque[bytes] = deque()
 
     def heard(stream: int, data: bytes) -> None:

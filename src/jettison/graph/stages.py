@@ -12,6 +12,7 @@ from jettison.dockerfile.instructions import Copy, Dockerfile, Instruction, Onbu
 from jettison.errors import GraphError, UsageError
 from jettison.graph.scope import GlobalScope
 from jettison.location import Location
+from jettison.oci.reference import parse as parse_reference
 from jettison.platforms import Platform
 from jettison.platforms import parse as parse_platform
 
@@ -47,8 +48,9 @@ class StageGraph:
 
         Raises GraphError for the stage itself and for later ones.
         """
-        if text in self.contexts:
-            return Origin("context", text)
+        named = context_named(text, self.contexts)
+        if named is not None:
+            return Origin("context", named)
         if text == "scratch":
             return Origin("scratch")
         own = reader.stage.index
@@ -159,12 +161,26 @@ def build_stage_graph(
 
 
 def _base(name: str, earlier: Sequence[StagePlan], contexts: Collection[str]) -> Origin:
-    if name in contexts:
-        return Origin("context", name)
+    named = context_named(name, contexts)
+    if named is not None:
+        return Origin("context", named)
     found = next((p for p in reversed(earlier) if p.stage.name == name.lower()), None)
     if found is not None:
         return Origin("stage", name, found.stage.index)
     return Origin("scratch") if name == "scratch" else Origin("image", name)
+
+
+def context_named(text: str, contexts: Collection[str]) -> str | None:
+    """The named context that a FROM or --from means. Images are the same under all their names: x is x:latest."""
+    if text in contexts:
+        return text
+    if not contexts or not text or ":" not in text and "/" not in text:
+        return None
+    try:
+        familiar = parse_reference(text).familiar()
+    except UsageError:
+        return None
+    return next((name for name in (familiar, familiar.removesuffix(":latest")) if name in contexts), None)
 
 
 def _platform(stage: Stage, text: str) -> Platform:
