@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 from jettison.digests import digest_of_bytes
@@ -37,8 +38,8 @@ _LARGEST_CONFIG = 8 * 1024 * 1024
 def load(store: Store, path: str, name: str | None = None, platform: Platform | None = None) -> list[str]:
     """Copy the images of a layout or an archive ("-": standard input) into the store; their full names.
 
-    Archives may be compressed. With `name` the one image there is, or the one with that
-    tag, gets that name; without, all images keep the names they came with. Of several
+    Archives may be compressed. With a `name` that has a tag, the image with that tag, or the only one, gets
+    that name; a `name` without takes every tag of the layout. Without `name` all images keep theirs. Of several
     platforms the given one is taken, else this machine's. Raises SourceError or UsageError.
     """
     path = "/dev/stdin" if path == "-" else path
@@ -83,6 +84,13 @@ def _groups(layout: Layout, name: str | None) -> list[tuple[list[str], tuple[Des
     items = layout.index.manifests
     if name is not None:
         wanted = reference.parse(name)
+        if ":" not in name.rpartition("/")[2] and any(tag_of(item) for item in items):
+            tags = list(dict.fromkeys(tag_of(item) or wanted.tag for item in items))
+            named = [(str(replace(wanted, tag=tag)), tag) for tag in tags]
+            return [
+                ([full], tuple(item for item in items if (tag_of(item) or wanted.tag) == tag))
+                for full, tag in named
+            ]
         same = tuple(item for item in items if str(wanted) in names_of(item))
         tagged = tuple(item for item in items if tag_of(item) == wanted.tag)
         return [([str(wanted)], same or tagged or select(layout, ""))]
