@@ -43,12 +43,15 @@ def load_into_daemon(
 
 
 def _unready(program: str) -> str:
-    """Why a program cannot load images now: `docker` needs its daemon, `podman` only itself."""
+    """Why a program cannot load images now: `docker` needs its daemon, `podman` only itself.
+
+    `version` asks the daemon too; `info` ends well without one in some versions of Docker.
+    """
     import subprocess
 
     try:
         asked = subprocess.run(
-            [program, "info", "--format", "{{.ID}}" if program.endswith("docker") else "{{.Host.Os}}"],
+            [program, "version"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
