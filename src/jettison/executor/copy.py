@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,18 +13,23 @@ from jettison.errors import SourceError
 from jettison.executor.mode import parse_mode
 from jettison.executor.owner import resolve_owner
 from jettison.executor.place import Content, Fresh, Item, Plan
-from jettison.executor.select import Found, Source, contents, parents_of, selection
+from jettison.executor.select import Found, Scanned, Source, contents, parents_of, selection
 from jettison.graph.ops import CopyOp
 from jettison.store.base import Entry, FileTree, LayerWriter, Node
 from jettison.store.resolve import resolve
 
 
-def run_copy(op: CopyOp, source: FileTree | None, base: FileTree, writer: LayerWriter, now_ns: int) -> None:
+def run_copy(
+    op: CopyOp, source: FileTree | None, base: FileTree, writer: LayerWriter, now_ns: int
+) -> tuple[str, ...]:
     """Write the entries of a COPY's or ADD's layer, but commit nothing.
 
     `base` is what the layer is stacked on; `now_ns` is the time of directories and
     here-documents, which have none. Raises NotFound and SourceError when the files aren't
     there or cannot be put where they should.
+
+    Gives the files of a build context that changed since it was looked at: the
+    layer is then not the one that `content_digest` spoke of, and must not be found by it.
     """
     with ExitStack() as open_archives:
         job = _Job(op, base, now_ns, open_archives)
@@ -34,6 +40,23 @@ def run_copy(op: CopyOp, source: FileTree | None, base: FileTree, writer: LayerW
             data = file.data.encode("utf-8", "surrogateescape")
             job.place_file(Found("", file.name, Node("file", 0o644, 0, 0, now_ns, len(data))), None, data)
         job.plan.write(writer)
+    return _changed(job.plan, source) if isinstance(source, Scanned) else ()
+
+
+def _changed(plan: Plan, tree: Scanned) -> tuple[str, ...]:
+    found = []
+    for file in plan.files():
+        seen = tree.stat(file)
+        try:
+            now = os.lstat(file)
+        except OSError:
+            found.append(file)
+            continue
+        if (now.st_ctime_ns, now.st_mtime_ns, now.st_size, now.st_ino) != (
+            seen.st_ctime_ns, seen.st_mtime_ns, seen.st_size, seen.st_ino,
+        ):  # fmt: skip
+            found.append(file)
+    return tuple(found)
 
 
 class _Job:

@@ -149,6 +149,10 @@ class Plan:
         """Whether the plan makes this directory, so that nothing of the base is in it."""
         return path in self._new
 
+    def files(self) -> list[str]:
+        """The files on this machine that content comes from."""
+        return [item.content for item in self._items.values() if isinstance(item.content, str)]
+
     def write(self, writer: LayerWriter) -> None:
         """Hand all entries to a writer, sorted."""
         first: dict[object, str] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,9 +47,10 @@ class Found:
 
 @runtime_checkable
 class Scanned(Protocol):
-    """A FileTree that gives a directory's names and nodes in one go."""
+    """A FileTree over a folder that others may change: gives a directory in one go, keeps what it saw."""
 
     def scan(self, path: str) -> dict[str, Node]: ...
+    def stat(self, file: str) -> os.stat_result: ...
 
 
 @runtime_checkable
@@ -138,7 +140,8 @@ def content_digest(op: CopyOp, tree: FileTree, memo: Memo) -> str:
                 else:
                     row.append(_hash_stream(tree, item.path))
             rows.append(row)
-    for row, digest in zip(places, memo.hashes(files), strict=True):
+    stat = tree.stat if isinstance(tree, Scanned) else os.lstat
+    for row, digest in zip(places, memo.hashes(files, stat), strict=True):
         row.append(digest)
     return digest_of({"sources": [[s.target, s.nested, s.node.kind] for s in sources], "entries": rows})
 

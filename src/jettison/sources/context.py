@@ -24,6 +24,7 @@ class ContextTree:
         self.folder = folder
         self._matcher = matcher
         self._read: dict[str, dict[str, Node]] = {}
+        self._stats: dict[str, os.stat_result] = {}
         self._root = _node(os.stat(folder), folder)
 
     def lookup(self, path: str) -> Node | None:
@@ -51,6 +52,10 @@ class ContextTree:
     def xattrs(self, path: str) -> tuple[tuple[str, bytes], ...]:
         """None: extended attributes of a working copy say nothing about an image."""
         return ()
+
+    def stat(self, file: str) -> os.stat_result:
+        """What the system said of the file of a node, when its directory was read."""
+        return self._stats.get(file) or os.lstat(file)
 
     def ignored_by(self, path: str) -> str | None:
         """The line of the ignore file that hides something which is in the folder, or None."""
@@ -86,9 +91,11 @@ class ContextTree:
             if hidden and not self._leads_somewhere(prefix + name, entry):
                 continue
             try:
-                found[name] = _node(entry.stat(follow_symlinks=False), entry.path)
+                got = entry.stat(follow_symlinks=False)
+                found[name] = _node(got, entry.path)
             except FileNotFoundError:
                 continue
+            self._stats[entry.path] = got
         return found
 
     def _leads_somewhere(self, path: str, entry: os.DirEntry[str]) -> bool:

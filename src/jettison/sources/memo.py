@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 
 _MAGIC = b"jettison memo 1\n"
@@ -45,12 +45,15 @@ class Memo:
         self._fresh: dict[bytes, bytes] = {}
         self._used: set[bytes] = set()
 
-    def hashes(self, files: Sequence[str]) -> list[str]:
-        """The content digest of each file. Raises OSError when one cannot be read."""
+    def hashes(self, files: Sequence[str], stat: Callable[[str], os.stat_result] = os.lstat) -> list[str]:
+        """The content digest of each file. Raises OSError when one cannot be read.
+
+        `stat` may give what was seen of a file a moment ago.
+        """
         known = self._known
         if known is None:
             known = self._known = _read(self._path)
-        keys = [_key(os.lstat(file)) for file in files]
+        keys = [_key(stat(file)) for file in files]
         found = [known.get(key) or self._fresh.get(key) for key in keys]
         self._used.update(keys)
         missing = [at for at, digest in enumerate(found) if digest is None]

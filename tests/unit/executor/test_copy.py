@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from jettison.errors import NotFound, SourceError
+from jettison.executor.copy import run_copy
 from jettison.sources.context import ContextTree
 from jettison.store.base import Node
-from tests.unit.executor.layers import EPOCH, copied, copy_op, folder
+from tests.unit.executor.layers import EPOCH, Recorder, copied, copy_op, folder
 
 
 @pytest.fixture
@@ -284,3 +285,11 @@ def test_a_missing_source(tmp_path: Path, empty: ContextTree) -> None:
     with pytest.raises(NotFound) as error:
         copied(copy_op("dir/README", to="/"), source, empty)
     assert error.value.hint == "did you mean dir/readme?"
+
+
+def test_what_changed_meanwhile_is_told(tmp_path: Path, empty: ContextTree) -> None:
+    source = folder(tmp_path / "c", {"a": "a", "b": "b"})
+    op = copy_op("a", "b", to="/d/")
+    assert run_copy(op, source, empty, Recorder(), EPOCH) == ()
+    (tmp_path / "c/b").write_text("B")
+    assert run_copy(op, source, empty, Recorder(), EPOCH) == (f"{tmp_path}/c/b",)
