@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from jettison.digests import hex_of
-from jettison.errors import NotFound, SourceError, StoreError
+from jettison.errors import Cancelled, NotFound, SourceError, StoreError
 
 if TYPE_CHECKING:
     from jettison.oci.registry.access import RegistryAccess
@@ -55,7 +55,7 @@ def fetch_blobs(
 ) -> None:
     """`fetch_blob` for several (blob, origin), some side by side. `progress` counts the bytes of all."""
     from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-    from threading import Lock
+    from threading import Event, Lock
 
     missing = {blob.digest: (blob, origin) for blob, origin in wanted if not store.blobs.has(blob.digest)}
     if not missing:
@@ -63,25 +63,38 @@ def fetch_blobs(
     total = sum(blob.size for blob, _ in missing.values())
     done: dict[str, int] = {}
     lock = Lock()
+    stop = Event()
 
     def one(blob: Blob, origin: str) -> None:
         def tell(now: int, _: int) -> None:
+            if stop.is_set():
+                raise Cancelled(f"the download of {blob.digest} was stopped")
             with lock:
                 done[blob.digest] = now
                 if progress is not None:
                     progress(sum(done.values()), total)
 
-        fetch_blob(store, blob, origin, access, tell)
-        tell(blob.size, blob.size)
+        try:
+            fetch_blob(store, blob, origin, access, tell)
+            tell(blob.size, blob.size)
+        except BaseException:
+            stop.set()
+            raise
 
     with ThreadPoolExecutor(max_workers=max(1, min(jobs, len(missing)))) as pool:
         futures = [pool.submit(one, *item) for item in missing.values()]
-        finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        failed = [future for future in finished if future.exception() is not None]
-        if failed:
+        try:
+            finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            failures = [error for future in finished if (error := future.exception()) is not None]
+            if failures:
+                # what was stopped because of a failure is not its reason
+                raise next((error for error in failures if not isinstance(error, Cancelled)), failures[0])
+        except BaseException:
+            # Ctrl-C too: nobody waits for gigabytes that are not wanted any more
+            stop.set()
             for future in futures:
                 future.cancel()
-            failed[0].result()
+            raise
 
 
 def _from_registry(

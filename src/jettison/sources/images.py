@@ -242,6 +242,11 @@ def _near(store: Store, reference: Reference) -> list[str]:
     """The store's names that look most like one that is not there."""
     from difflib import get_close_matches
 
-    names = [parse_reference(record.name).familiar() for record in store.images.list()]
-    wanted = reference.familiar()
-    return [name for name in get_close_matches(wanted, names, n=4) if name != wanted][:3]
+    # the registry is left out: one that is shared would make all of its images look alike
+    known: dict[str, str] = {}
+    for record in store.images.list():
+        name = parse_reference(record.name)
+        known.setdefault(f"{name.repository}:{name.selector}", name.familiar())
+    wanted = f"{reference.repository}:{reference.selector}"
+    found = [known[name] for name in get_close_matches(wanted, known, n=4)]
+    return [name for name in found if name != reference.familiar()][:3]

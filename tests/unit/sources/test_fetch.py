@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jettison.digests import digest_of_bytes
-from jettison.errors import NotFound, StoreError
+from jettison.errors import Cancelled, NotFound, StoreError
 from jettison.oci.registry.access import RegistryAccess
 from jettison.sources.fetch import fetch_blob, fetch_blobs
 from jettison.store.base import Blob
@@ -88,3 +88,17 @@ def test_two_threads_fetch_a_blob_once(store: Store, tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(starts) == 1
+
+
+def test_a_failure_stops_what_runs_beside_it(store: Store, tmp_path: Path) -> None:
+    large = [layout_with(tmp_path / "layout", bytes([number]) * 30_000_000) for number in range(2)]
+    told: list[int] = []
+
+    def progress(done: int, total: int) -> None:
+        told.append(done)
+        if len(told) == 5:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        fetch_blobs(store, large, RegistryAccess(), progress)
+    assert not any(store.blobs.has(blob.digest) for blob, _ in large)

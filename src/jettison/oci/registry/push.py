@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from threading import Lock
+from threading import Event, Lock
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote, urljoin
 
-from jettison.errors import RegistryError
+from jettison.errors import Cancelled, RegistryError
 from jettison.oci.manifest import LARGEST
 from jettison.oci.reference import Reference
 from jettison.oci.registry.client import Client, Reply, Request
@@ -57,11 +57,12 @@ def push(
     endpoint = endpoints(reference.registry, access, push=True)[0]
     client = access.connections.client(endpoint, access)
     unique = {upload.digest: upload for upload in uploads}
-    counter = _Counter(sum(upload.size for upload in unique.values()), progress)
+    stop = Event()
+    counter = _Counter(sum(upload.size for upload in unique.values()), progress, stop)
     jobs_of = [_Job(client, reference.repository, upload, counter).run for upload in unique.values()]
     try:
         client.connect()
-        _side_by_side(jobs_of, jobs)
+        _side_by_side(jobs_of, jobs, stop)
         return put_manifest(client, reference, manifest, media_type)
     except RegistryError as error:
         raise _not_pushed(reference, error) from error
@@ -131,9 +132,10 @@ def push_scope(name: str, *mount_from: str) -> tuple[str, ...]:
 
 
 class _Counter:
-    """Bytes done over all blobs of a push."""
+    """Bytes done over all blobs of a push, and whether it was given up."""
 
-    def __init__(self, total: int, progress: Progress | None) -> None:
+    def __init__(self, total: int, progress: Progress | None, stop: Event) -> None:
+        self.stop = stop
         self._total = total
         self._done = 0
         self._progress = progress
@@ -157,6 +159,8 @@ class _Counted:
         self._read = 0
 
     def read(self, size: int = -1) -> bytes:
+        if self._counter.stop.is_set():
+            raise Cancelled("the upload was stopped")
         data = self._file.read(size)
         self._read += len(data)
         self._counter.add(len(data))
@@ -297,8 +301,8 @@ class _Job:
         self._send("PUT", self._finish(location), (201, 204), headers={"Content-Length": "0"})
 
 
-def _side_by_side(tasks: Sequence[Callable[[], None]], jobs: int) -> None:
-    """Run all; the first failure is raised, and what has not begun by then is left out."""
+def _side_by_side(tasks: Sequence[Callable[[], None]], jobs: int, stop: Event) -> None:
+    """Run all; the first failure is raised, what has not begun by then is left out, and `stop` is set."""
     from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor
     from concurrent.futures import wait as wait_for
 
@@ -306,9 +310,15 @@ def _side_by_side(tasks: Sequence[Callable[[], None]], jobs: int) -> None:
         return
     with ThreadPoolExecutor(max_workers=max(1, min(jobs, len(tasks)))) as pool:
         futures = [pool.submit(task) for task in tasks]
-        done, _ = wait_for(futures, return_when=FIRST_EXCEPTION)
-        failed = [future for future in futures if future in done and future.exception() is not None]
-        if failed:
+        try:
+            finished, _ = wait_for(futures, return_when=FIRST_EXCEPTION)
+            failures = [error for future in finished if (error := future.exception()) is not None]
+            if failures:
+                # what was stopped because of a failure is not its reason
+                raise next((error for error in failures if not isinstance(error, Cancelled)), failures[0])
+        except BaseException:
+            # Ctrl-C too: an upload of gigabytes does not go on for an image that will not be there
+            stop.set()
             for future in futures:
                 future.cancel()
-            failed[0].result()
+            raise
