@@ -11,6 +11,7 @@ from jettison.errors import UsageError
 
 if TYPE_CHECKING:
     from jettison.cli.console import Console
+    from jettison.oci.reference import Reference
     from jettison.store.images import ImageRecord
     from jettison.store.store import Store
 
@@ -64,9 +65,7 @@ def document(store: Store, record: ImageRecord) -> dict[str, Any]:
     return {
         "Id": image.config_digest,
         "RepoTags": [familiar(name) for name, known in zip(names, references, strict=True) if known.tag],
-        "RepoDigests": sorted(
-            {f"{parse_reference(known.name).familiar()}@{image.manifest_digest}" for known in references}
-        ),
+        "RepoDigests": sorted({_digest_name(known, image.manifest_digest) for known in references}),
         "Created": config.created,
         "Author": config.author,
         "Architecture": config.architecture,
@@ -86,6 +85,12 @@ def document(store: Store, record: ImageRecord) -> dict[str, Any]:
         ],
         "Annotations": dict(image.manifest.annotations),
     }
+
+
+def _digest_name(known: Reference, digest: str) -> str:
+    from jettison.oci.reference import Reference
+
+    return Reference(known.registry, known.repository, "", digest).familiar()
 
 
 def picked(item: dict[str, Any], form: str) -> str:

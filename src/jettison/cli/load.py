@@ -16,7 +16,7 @@ COMMAND = Command(
     "[OPTIONS] [PATH|- [NAME[:TAG]]]",
     "take images from an OCI layout or an archive into the local store",
     """
-Reads an OCI layout (a folder, DIR or DIR:TAG), an OCI archive or a docker archive, also
+Reads an OCI layout (a folder), an OCI archive or a docker archive, also
 compressed, into the local store. With NAME the image gets that name, otherwise the names it came with.
 """,
     (

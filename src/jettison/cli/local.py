@@ -56,28 +56,17 @@ def opened(console: Console, parsed: Parsed) -> Iterator[Local]:
 
 def find(store: Store, text: str) -> ImageRecord | None:
     """The image of a name, or of the beginning of an id. Raises UsageError when that fits several."""
-    record = None
-    if not text.startswith("sha256:"):
-        record = store.images.get(full_name(text))
-    if record is not None:
-        return record
-    found = store.images.find(text)
-    if len({record.config for record in found}) > 1:
-        raise UsageError(f"{text} is the beginning of several images' ids", hint="give more of it")
-    return found[0] if found else None
+    try:
+        return need(store, text)
+    except NotFound:
+        return None
 
 
 def need(store: Store, text: str) -> ImageRecord:
     """As `find`. Raises NotFound with the nearest name."""
-    record = find(store, text)
-    if record is not None:
-        return record
-    from difflib import get_close_matches
+    from jettison.exporters.save import find_image
 
-    names = [familiar(known.name) for known in store.images.list()]
-    near = get_close_matches(text, names, 1, 0.6)
-    hint = f"did you mean {near[0]}?" if near else "jettison images lists what is there"
-    raise NotFound(f"there is no image {text} in the local store", hint=hint)
+    return find_image(store, text)[0]
 
 
 def full_name(text: str) -> str:

@@ -109,7 +109,8 @@ def _failed(console: Console, error: BaseException) -> int:
         if isinstance(error, SystemExit):
             return error.code if isinstance(error.code, int) else 1
         if failure.is_cancelled(error):
-            console.stderr.write("stopped\n")
+            if console.on_signal is None:
+                console.stderr.write("stopped\n")
             return _CANCELLED.get(console.stopped_by, 130)
         ours = failure.as_ours(error)
         return failure.tell(console, ours) if ours is not None else failure.internal(console, error)

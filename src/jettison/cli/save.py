@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from jettison.cli.local import STORE_OPTIONS, full_name, need, opened
+from jettison.cli.local import STORE_OPTIONS, opened
 from jettison.cli.options import Command, Option, parse
 from jettison.errors import UsageError
 
 if TYPE_CHECKING:
     from jettison.cli.console import Console
-    from jettison.exporters.image import ImageDocument
-    from jettison.store.store import Store
+    from jettison.exporters.save import Format
 
-_FORMATS = {
+_FORMATS: dict[str, Format] = {
     "docker": "docker",
     "docker-archive": "docker",
     "oci": "oci",
@@ -61,28 +60,8 @@ def run(console: Console, argv: list[str]) -> int:
     if dest == "-" and console.stdout.isatty():
         raise UsageError("an image is not written to a terminal", hint="name a file with -o, or use a pipe")
     stream = console.binary_stdout() if dest == "-" else None
-    from jettison.exporters.docker import write_docker_archive
-    from jettison.exporters.layout import write_oci_archive, write_oci_folder
+    from jettison.exporters.save import save
 
     with opened(console, parsed) as local:
-        images = _images(local.store, parsed.arguments)
-        if form == "docker":
-            write_docker_archive(local.store, images, dest, stream)
-        elif form == "oci":
-            write_oci_archive(local.store, images, dest, stream)
-        else:
-            write_oci_folder(local.store, images, dest)
+        save(local.store, parsed.arguments, dest, form, stream)
     return 0
-
-
-def _images(store: Store, words: list[str]) -> list[tuple[ImageDocument, list[str]]]:
-    """Each image once, with the names that were given for it; an id brings no name."""
-    from jettison.exporters.image import read_image
-
-    names: dict[str, list[str]] = {}
-    for word in words:
-        record = need(store, word)
-        known = names.setdefault(record.manifest, [])
-        if not word.startswith("sha256:") and record.name == full_name(word):
-            known.append(record.name)
-    return [(read_image(store, manifest), known) for manifest, known in names.items()]
