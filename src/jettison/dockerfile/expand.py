@@ -137,7 +137,7 @@ def _expanded_paths(instruction: Copy | Add, lookup: Lookup, escape: str) -> Cop
         return expand_text(text, lookup, escape)
 
     files = tuple(
-        Heredoc(item.name, expand_content(item.data, lookup), False, item.strip_tabs) if item.expand else item
+        Heredoc(item.name, expand_content(item.data, lookup), False) if item.expand else item
         for item in instruction.files
     )
     # A pattern may escape wildcards: its backslashes are left alone unless a variable stands in it.

@@ -227,7 +227,7 @@ def _paths(request: _Request) -> tuple[tuple[str, ...], str, tuple[Heredoc, ...]
             sources.append(word)
         elif document.name in bodies:
             body = bodies[document.name]
-            files.append(Heredoc(body.name, body.content, body.expand, body.strip_tabs))
+            files.append(Heredoc(body.name, body.content, body.expand))
         else:
             raise Mistake(f"{name}: the here-document {shown(word)} has no body")
     if len(files) != len(request.heredocs):
