@@ -142,12 +142,8 @@ def select(layout: Layout, selector: str) -> tuple[Descriptor, ...]:
     if selector.startswith(":"):
         found = tuple(item for item in items if _goes_by(item, selector[1:]))
     else:
-        groups = {_label(item) for item in items}
-        found = (
-            items
-            if len(groups) == 1
-            else tuple(item for item in items if tag_of(item) == reference.DEFAULT_TAG)
-        )
+        one = len({_label(item) for item in items}) == 1 or len({item.digest for item in items}) == 1
+        found = items if one else tuple(item for item in items if tag_of(item) == reference.DEFAULT_TAG)
     if found:
         return found
     there = sorted({label for item in items if (label := _label(item))})

@@ -38,9 +38,10 @@ _LARGEST_CONFIG = 8 * 1024 * 1024
 def load(store: Store, path: str, name: str | None = None, platform: Platform | None = None) -> list[str]:
     """Copy the images of a layout or an archive ("-": standard input) into the store; their full names.
 
-    Archives may be compressed. With a `name` that has a tag, the image with that tag, or the only one, gets
-    that name; a `name` without takes every tag of the layout. Without `name` all images keep theirs. Of several
-    platforms the given one is taken, else this machine's. Raises SourceError or UsageError.
+    Archives may be compressed. With a `name` that has a tag, the image with that tag, or the
+    only one, gets that name; a `name` without takes every tag of a layout. Without `name` all
+    images keep theirs. Of several platforms the given one is taken, else this machine's.
+    Raises SourceError or UsageError.
     """
     path = "/dev/stdin" if path == "-" else path
     if not os.path.exists(path):
@@ -85,15 +86,11 @@ def _groups(layout: Layout, name: str | None) -> list[tuple[list[str], tuple[Des
     if name is not None:
         wanted = reference.parse(name)
         if ":" not in name.rpartition("/")[2] and any(tag_of(item) for item in items):
-            tags = list(dict.fromkeys(tag_of(item) or wanted.tag for item in items))
-            named = [(str(replace(wanted, tag=tag)), tag) for tag in tags]
-            return [
-                ([full], tuple(item for item in items if (tag_of(item) or wanted.tag) == tag))
-                for full, tag in named
-            ]
+            tags = dict.fromkeys(tag_of(item) or wanted.tag for item in items)
+            return [([str(replace(wanted, tag=tag))], _tagged(layout, tag, wanted.tag, name)) for tag in tags]
         same = tuple(item for item in items if str(wanted) in names_of(item))
-        tagged = tuple(item for item in items if tag_of(item) == wanted.tag)
-        return [([str(wanted)], same or tagged or select(layout, ""))]
+        found = same or _tagged(layout, wanted.tag, "", name) or select(layout, "")
+        return [([str(wanted)], found)]
     out: dict[tuple[str, ...], list[Descriptor]] = {}
     for item in items:
         # Entries that have only a tag are told apart by it, and are all without a name.
@@ -101,6 +98,18 @@ def _groups(layout: Layout, name: str | None) -> list[tuple[list[str], tuple[Des
     return [
         ([one for one in names if not one.startswith(":")], tuple(entries)) for names, entries in out.items()
     ]
+
+
+def _tagged(layout: Layout, tag: str, default: str, name: str) -> tuple[Descriptor, ...]:
+    """The entries with a tag (`default`, if they have none). Raises UsageError when they are different images."""
+    found = tuple(item for item in layout.index.manifests if (tag_of(item) or default) == tag)
+    names = sorted({known for item in found for known in names_of(item)})
+    if len(names) > 1 and len({item.digest for item in found}) > 1:
+        raise UsageError(
+            f"{layout.where} holds several images with the tag {tag}: {', '.join(names)}",
+            hint=f"only one can be called {name}; load them without a name to keep theirs",
+        )
+    return found
 
 
 def _names_by_config(listed: Sequence[ArchivedImage], digest: str) -> list[str]:

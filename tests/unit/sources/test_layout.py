@@ -73,6 +73,12 @@ def test_selectors(store: Store, tmp_path: Path) -> None:
         digest("@sha256:" + "0" * 64)
 
 
+def test_one_image_of_several_names_needs_no_selector(store: Store, tmp_path: Path) -> None:
+    entries = [IMAGE.entry(ref="v1"), IMAGE.entry(ref="v2")]
+    folder = layouts.write_layout(tmp_path / "l", entries, IMAGE.all_blobs())
+    assert image_from_layout(store, str(folder), "", AMD64, "base").digest == IMAGE.digest
+
+
 def test_platforms_of_entries_side_by_side(store: Store, tmp_path: Path) -> None:
     arm = MadeImage(IMAGE.layers, architecture="arm64")
     entries = [IMAGE.entry(platform=False, ref="v"), arm.entry(platform=False, ref="v")]

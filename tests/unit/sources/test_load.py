@@ -147,6 +147,25 @@ def test_tag_chooses_among_several(store: Store, tmp_path: Path) -> None:
     assert caught.value.hint == "it holds v1, v2"
 
 
+def test_name_without_a_tag_takes_all_tags(store: Store, tmp_path: Path) -> None:
+    other = MadeImage([layouts.tar_of({"c": b""})])
+    entries = [IMAGE.entry(ref="v1"), other.entry(ref="v2")]
+    folder = layouts.write_layout(tmp_path / "l", entries, IMAGE.all_blobs() + other.all_blobs())
+    assert load(store, str(folder), "host.io/x") == ["host.io/x:v1", "host.io/x:v2"]
+    first, second = store.images.get("host.io/x:v1"), store.images.get("host.io/x:v2")
+    assert first and second and (first.manifest, second.manifest) == (IMAGE.digest, other.digest)
+
+
+@pytest.mark.parametrize("name", ["x", "x:v1"])
+def test_different_images_with_one_tag(store: Store, tmp_path: Path, name: str) -> None:
+    other = MadeImage([layouts.tar_of({"c": b""})])
+    entries = [IMAGE.entry(image="docker.io/library/a:v1"), other.entry(image="docker.io/library/b:v1")]
+    folder = layouts.write_layout(tmp_path / "l", entries, IMAGE.all_blobs() + other.all_blobs())
+    with pytest.raises(UsageError, match="several images with the tag v1"):
+        load(store, str(folder), name)
+    assert len(load(store, str(folder), None)) == 2
+
+
 @pytest.mark.parametrize(
     "change", [lambda data: data[:-1], lambda data: bytes(len(data)), lambda data: data + b"x"]
 )
