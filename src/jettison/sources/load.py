@@ -101,7 +101,7 @@ def _groups(layout: Layout, name: str | None) -> list[tuple[list[str], tuple[Des
 
 
 def _tagged(layout: Layout, tag: str, default: str, name: str) -> tuple[Descriptor, ...]:
-    """The entries with a tag (`default`, if they have none). Raises UsageError when they are different images."""
+    """The entries with a tag (`default` where they have none). UsageError when they are different images."""
     found = tuple(item for item in layout.index.manifests if (tag_of(item) or default) == tag)
     names = sorted({known for item in found for known in names_of(item)})
     if len(names) > 1 and len({item.digest for item in found}) > 1:
