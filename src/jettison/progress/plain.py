@@ -116,7 +116,7 @@ class Plain:
         lines = [] if known else [f"#{step.number} {event.name}"]
         lines += [f"#{step.number} {event.at - step.started:.3f} {line}" for line in _rest(step)]
         if event.error:
-            return [*lines, f"#{step.number} ERROR: {event.error}", ""]
+            return [*lines, f"#{step.number} ERROR: {failure_of(event)}", ""]
         if event.cached:
             return [*lines, f"#{step.number} CACHED", ""]
         return [*lines, f"#{step.number} DONE {duration(event.seconds)}", ""]
@@ -152,6 +152,11 @@ def exported(event: Exported) -> str:
     if event.size:
         parts.append(f"({size_text(event.size)})")
     return " ".join(parts)
+
+
+def failure_of(event: StepFinished) -> str:
+    """What went wrong in a step, without its name, which stands beside it."""
+    return event.error.removeprefix(f"{event.name}: ")
 
 
 def finished(event: BuildFinished) -> str:

@@ -20,7 +20,7 @@ from jettison.events import (
     Warned,
 )
 from jettison.progress.lines import LineBuffer, duration, size_text
-from jettison.progress.plain import exported, finished, started, warning
+from jettison.progress.plain import exported, failure_of, finished, started, warning
 
 _REFRESH = 0.1
 _FIRST = 0.15
@@ -85,7 +85,7 @@ class Terminal:
             case StepFinished():
                 self._running.pop(event.step, None)
                 if event.error:
-                    return [self._paint(f"✗ {event.name}", _RED) + f"  {event.error}"]
+                    return [self._paint(f"✗ {event.name}", _RED) + f"  {failure_of(event)}"]
                 if event.cached:
                     return [self._paint(f"✓ {event.name}", _CYAN) + self._paint("  CACHED", _DIM)]
                 return [self._paint(f"✓ {event.name}", _GREEN) + f"  {duration(event.seconds)}"]

@@ -91,7 +91,7 @@ def test_an_error_and_the_last_line_without_an_end() -> None:
     lines = shown(
         StepStarted(1.0, "a", "[a 1/1] RUN a", "a", None),
         StepOutput(1.5, "a", 2, b"\xff broken"),
-        StepFinished(2.0, "a", "[a 1/1] RUN a", "a", False, 1.0, "exit code: 3"),
+        StepFinished(2.0, "a", "[a 1/1] RUN a", "a", False, 1.0, "[a 1/1] RUN a: exit code: 3"),
     )
     assert lines == ["#1 [a 1/1] RUN a", "#1 1.000 � broken", "#1 ERROR: exit code: 3", ""]
 
