@@ -84,12 +84,6 @@ def unshare(flags: int) -> None:
         raise _fail("unshare")
 
 
-def setns(descriptor: int, kind: int) -> None:
-    """setns(2): move the calling thread into the namespace behind an open file. Raises OSError."""
-    if _libc().setns(descriptor, kind) != 0:
-        raise _fail("setns")
-
-
 def prctl(option: int, value: int) -> None:
     """prctl(2) with one argument. Raises OSError."""
     import ctypes

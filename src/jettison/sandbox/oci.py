@@ -90,7 +90,7 @@ class OciSandbox:
             user_namespace=_in_user_namespace(),
             seccomp=seccomp,
         )
-        container = "jettison-" + os.urandom(8).hex()
+        container = f"jettison-{os.getpid()}-{os.urandom(6).hex()}"
         _write(os.path.join(work, "config.json"), config)
         log = os.path.join(work, "log")
         _write(log, b"")

@@ -27,9 +27,13 @@ _CHUNK = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A running child. `out` and `err` are the read ends of its pipes, or -1 when it has our own streams."""
+    """A running child. `out` and `err` are the read ends of its pipes, or -1 when it has our own streams.
+
+    `over` is to be set after its end: the thread that started it waits for that.
+    """
 
     pid: int
+    over: threading.Event
     out: int = -1
     err: int = -1
 
@@ -48,8 +52,9 @@ def start(argv: Sequence[str], environment: Mapping[str, str], *, piped: bool, o
 
     `own_pids` makes it the first process of a new PID namespace. Raises OSError.
     """
+    over = threading.Event()
     if not piped:
-        return Child(_spawn(argv, environment, [], own_pids=own_pids, own_session=False))
+        return Child(_spawn(argv, environment, [], own_pids, False, over), over)
     out, out_write = os.pipe()
     err, err_write = os.pipe()
     actions: list[tuple[int | str, ...]] = [
@@ -58,7 +63,7 @@ def start(argv: Sequence[str], environment: Mapping[str, str], *, piped: bool, o
         (os.POSIX_SPAWN_DUP2, err_write, 2),
     ]
     try:
-        pid = _spawn(argv, environment, actions, own_pids=own_pids, own_session=True)
+        pid = _spawn(argv, environment, actions, own_pids, True, over)
     except BaseException:
         os.close(out)
         os.close(err)
@@ -66,28 +71,44 @@ def start(argv: Sequence[str], environment: Mapping[str, str], *, piped: bool, o
     finally:
         os.close(out_write)
         os.close(err_write)
-    return Child(pid, out, err)
+    return Child(pid, over, out, err)
 
 
 def _spawn(
     argv: Sequence[str],
     environment: Mapping[str, str],
     actions: list[tuple[int | str, ...]],
-    *,
     own_pids: bool,
     own_session: bool,
+    over: threading.Event,
 ) -> int:
+    """Start a child, with `own_pids` from a thread of its own.
+
+    That thread cannot get back to the outer PID namespace (not even with setns(2), inside a
+    user namespace), and has to live as long as the child, which is told to die with it.
+    """
     if not own_pids:
         return _posix_spawn(argv, environment, actions, own_session)
-    here = os.open("/proc/thread-self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        kernel.unshare(kernel.CLONE_NEWPID)
+    pids: list[int] = []
+    errors: list[BaseException] = []
+    ready = threading.Event()
+
+    def body() -> None:
         try:
-            return _posix_spawn(argv, environment, actions, own_session)
+            kernel.unshare(kernel.CLONE_NEWPID)
+            pids.append(_posix_spawn(argv, environment, actions, own_session))
+        except BaseException as error:
+            errors.append(error)
+            return
         finally:
-            kernel.setns(here, kernel.CLONE_NEWPID)
-    finally:
-        os.close(here)
+            ready.set()
+        over.wait()
+
+    threading.Thread(target=body, name="start of a step", daemon=True).start()
+    ready.wait()
+    if errors:
+        raise errors[0]
+    return pids[0]
 
 
 def _posix_spawn(
@@ -135,6 +156,7 @@ def finish(
         _reap(child.pid)
         raise
     finally:
+        child.over.set()
         for descriptor in (child.out, child.err):
             if descriptor >= 0:
                 os.close(descriptor)
