@@ -69,7 +69,7 @@ def build(
 def _build(
     request: BuildRequest, config: Config, store: Store, emit: Emit, cancel: threading.Event
 ) -> tuple[Solution, tuple[BuiltImage, ...]]:
-    from jettison.exporting import check_outputs, export
+    from jettison.exporting import check_outputs, export, wants_images
 
     check_outputs(request)
     contexts, request = _open_contexts(request, store)
@@ -80,8 +80,9 @@ def _build(
         for name, context in contexts.folders.items()
     }
     access = _access(config, request.environment)
-    store.fetch = lambda blob, origin: _fetch_blob(store, access(), blob, origin, emit)
-    remotes = cache(lambda: _remotes(request, config, store))
+    downloads: dict[str, str] = {}
+    store.fetch = lambda blob, origin: _fetch_blob(store, access(), blob, origin, emit, downloads)
+    remotes = cache(lambda: _remotes(request, config))
     resolve = _resolver(request, contexts, store, access)
     plan = make_plan(
         request,
@@ -104,6 +105,8 @@ def _build(
         cancel=cancel,
         remotes=remotes,
         epoch_ns=(plan.epoch or 0) * 1_000_000_000,
+        images=wants_images(request),
+        downloads=downloads,
     )
     try:
         solution = solve(
@@ -163,20 +166,21 @@ def _resolver(
     return resolve
 
 
-def _fetch_blob(store: Store, access: RegistryAccess, blob: Blob, origin: str, emit: Emit) -> None:
+def _fetch_blob(
+    store: Store, access: RegistryAccess, blob: Blob, origin: str, emit: Emit, downloads: Mapping[str, str]
+) -> None:
     from jettison.sources.fetch import fetch_blob
 
     def progress(done: int, total: int) -> None:
-        emit(StepProgress(time.time(), "", blob.digest, done, total))
+        emit(StepProgress(time.time(), downloads.get(blob.digest, ""), blob.digest, done, total))
 
     fetch_blob(store, blob, origin, access, progress)
 
 
-def _remotes(request: BuildRequest, config: Config, store: Store) -> Remotes:
-    from jettison.executor.remote import Remotes, access_of
+def _remotes(request: BuildRequest, config: Config) -> Remotes:
+    from jettison.executor.remote import remotes_of
 
-    http, git = access_of(request.environment, config.ca_bundle, agent_sockets(request).get("default", ""))
-    return Remotes(http, git, store.session.new_name, lambda: store.view(()))
+    return remotes_of(request.environment, config.ca_bundle, agent_sockets(request).get("default", ""))
 
 
 def _run_settings(request: BuildRequest, config: Config, plan: Plan) -> RunSettings:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from jettison.errors import UsageError
-from jettison.events import Emit, Exported
+from jettison.events import Emit, Exported, Warned
+from jettison.exporters.attributes import annotations_of, check_attributes, flag
 from jettison.exporters.image import ImageDocument, make_image
 from jettison.graph.vertex import Target
 from jettison.oci import reference
@@ -23,7 +24,8 @@ from jettison.store.store import Store
 if TYPE_CHECKING:
     from jettison.oci.registry.access import RegistryAccess
 
-TYPES = ("image", "oci", "docker", "tar", "local", "registry")
+FILES = ("tar", "local")
+TYPES = ("image", "oci", "docker", "registry", *FILES)
 
 
 def check_outputs(request: BuildRequest) -> None:
@@ -38,11 +40,19 @@ def check_outputs(request: BuildRequest) -> None:
                 f"--output type={output.type} needs a destination",
                 hint=f"for example type={output.type},dest=out",
             )
+        check_attributes(output)
     for tag in request.tags:
         reference.parse(tag.rpartition("=")[2])
-    if (request.push or any(output.type == "registry" for output in request.outputs)) and not request.tags:
-        if not any(dict(output.attributes).get("name") for output in request.outputs):
-            raise UsageError("pushing needs a name", hint="tag the image: -t REGISTRY/NAME:TAG")
+    pushed = [Output("registry")] if request.push else []
+    pushed += [output for output in request.outputs if output.type == "registry"]
+    if pushed and not request.tags and not any(dict(output.attributes).get("name") for output in pushed):
+        raise UsageError("pushing needs a name", hint="tag the image: -t REGISTRY/NAME:TAG")
+
+
+def wants_images(request: BuildRequest) -> bool:
+    """Whether an image has to be made: not when only files are asked for, which need no compressed layers."""
+    only_files = request.outputs and all(output.type in FILES for output in request.outputs)
+    return not only_files or request.push or request.load
 
 
 def export(
@@ -53,26 +63,40 @@ def export(
     access: Callable[[], RegistryAccess],
     emit: Emit,
 ) -> tuple[BuiltImage, ...]:
-    """Make every target's image and write all outputs. Raises ExportError, RegistryError and StoreError."""
-    images = []
+    """Write all outputs of every target. Raises ExportError, RegistryError and StoreError."""
+    outputs = [*request.outputs]
+    if request.push or request.load or not outputs:
+        outputs.append(Output("image"))
+    if request.push:
+        outputs.append(Output("registry"))
+    annotations = dict(request.annotations)
+    for output in outputs:
+        annotations.update(annotations_of(output))
+    with_images = wants_images(request)
+    built = []
     for target, tags in zip(plan.graph.targets, plan.tags, strict=True):
         layers = solution.layers[target.vertex] if target.vertex else ()
         names = tuple(str(reference.parse(tag)) for tag in tags)
-        document = target_image(store, target, layers, solution, plan.epoch, request.annotations)
-        images.append((target.name, document, names))
-    for output in request.outputs or (Output("image"),):
-        _write(output, images, store, access, emit)
-    if request.push:
-        _write(Output("registry"), images, store, access, emit)
+        document = (
+            target_image(store, target, layers, solution, plan.epoch, annotations) if with_images else None
+        )
+        built.append(_Built(target.name, layers, names, document))
+    for output in outputs:
+        if output.type in FILES:
+            _files(output, built, store, plan.epoch, emit)
+        else:
+            _images(output, built, store, access, emit)
     if request.load:
-        from jettison.exporters.daemon import load_into_daemon
-
-        for name, document, names in images:
-            where = load_into_daemon(store, [(document, names)])
-            emit(Exported(time.time(), name, "load", where, document.manifest_digest, document.size))
+        _load(built, store, emit)
     return tuple(
-        BuiltImage(name, document.config_digest, document.manifest_digest, names, document.size)
-        for name, document, names in images
+        BuiltImage(
+            item.name,
+            item.document.config_digest if item.document else "",
+            item.document.manifest_digest if item.document else "",
+            item.names,
+            item.document.size if item.document else 0,
+        )
+        for item in built
     )
 
 
@@ -133,36 +157,47 @@ def rfc3339(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-_Built = tuple[str, ImageDocument, tuple[str, ...]]
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """One target, ready to be written. `names` are full references."""
+
+    name: str
+    layers: tuple[str, ...]
+    names: tuple[str, ...]
+    document: ImageDocument | None
 
 
-def _write(
+_Named = tuple[str, ImageDocument, tuple[str, ...]]
+
+
+def _images(
     output: Output,
-    images: Sequence[_Built],
+    built: Sequence[_Built],
     store: Store,
     access: Callable[[], RegistryAccess],
     emit: Emit,
 ) -> None:
-    attributes = dict(output.attributes)
-    extra = tuple(str(reference.parse(name)) for name in attributes.get("name", "").split(",") if name)
-    named = [(name, document, (*names, *extra)) for name, document, names in images]
+    extra = tuple(
+        str(reference.parse(name)) for name in dict(output.attributes).get("name", "").split(",") if name
+    )
+    images: list[_Named] = [
+        (item.name, item.document, (*item.names, *extra)) for item in built if item.document is not None
+    ]
     if output.type == "image":
-        _store(named, store, emit)
-        if attributes.get("push") == "true":
-            _push(named, store, access, emit)
+        _store(images, store, emit)
+        if flag(output, "push", False):
+            _push(images, store, access, emit)
     elif output.type == "registry":
-        _push(named, store, access, emit)
-    elif output.type in ("oci", "docker"):
-        _archive(output, attributes, named, store)
-        for name, document, _ in named:
+        _push(images, store, access, emit)
+    else:
+        _archive(output, [(document, names) for _, document, names in images], store)
+        for name, document, _ in images:
             emit(
                 Exported(time.time(), name, output.type, output.dest, document.manifest_digest, document.size)
             )
-    else:
-        _files(output, named, store, emit)
 
 
-def _store(images: Sequence[_Built], store: Store, emit: Emit) -> None:
+def _store(images: Sequence[_Named], store: Store, emit: Emit) -> None:
     from jettison.exporters.store import tag_image
 
     for name, document, names in images:
@@ -171,7 +206,7 @@ def _store(images: Sequence[_Built], store: Store, emit: Emit) -> None:
         emit(Exported(time.time(), name, "image", shown, document.manifest_digest, document.size))
 
 
-def _push(images: Sequence[_Built], store: Store, access: Callable[[], RegistryAccess], emit: Emit) -> None:
+def _push(images: Sequence[_Named], store: Store, access: Callable[[], RegistryAccess], emit: Emit) -> None:
     from jettison.exporters.registry import push_image
 
     for name, document, names in images:
@@ -180,32 +215,47 @@ def _push(images: Sequence[_Built], store: Store, access: Callable[[], RegistryA
             emit(Exported(time.time(), name, "registry", item, document.manifest_digest, document.size))
 
 
-def _archive(output: Output, attributes: dict[str, str], images: Sequence[_Built], store: Store) -> None:
+def _load(built: Sequence[_Built], store: Store, emit: Emit) -> None:
+    from jettison.exporters.daemon import load_into_daemon
+
+    for item in built:
+        if item.document is not None:
+            where = load_into_daemon(store, [(item.document, item.names)])
+            digest, size = item.document.manifest_digest, item.document.size
+            emit(Exported(time.time(), item.name, "load", where, digest, size))
+
+
+def _archive(output: Output, images: Sequence[tuple[ImageDocument, tuple[str, ...]]], store: Store) -> None:
     from jettison.exporters.docker import write_docker_archive
     from jettison.exporters.layout import write_oci_archive, write_oci_folder
 
-    named = [(document, names) for _, document, names in images]
+    stream = sys.stdout.buffer if output.dest == "-" else None
     if output.type == "docker":
-        write_docker_archive(store, named, output.dest, sys.stdout.buffer)
-    elif attributes.get("tar") == "false":
-        write_oci_folder(store, named, output.dest)
+        oci_types = flag(output, "oci-mediatypes", False)
+        write_docker_archive(store, images, output.dest, stream, oci_types=oci_types)
+    elif flag(output, "tar", True):
+        write_oci_archive(store, images, output.dest, stream)
     else:
-        write_oci_archive(store, named, output.dest, sys.stdout.buffer)
+        write_oci_folder(store, images, output.dest)
 
 
-def _files(output: Output, images: Sequence[_Built], store: Store, emit: Emit) -> None:
+def _files(output: Output, built: Sequence[_Built], store: Store, epoch: int | None, emit: Emit) -> None:
     from jettison.exporters.filesystem import write_folder, write_tar
 
-    if output.type == "tar" and len(images) > 1:
+    if output.type == "tar" and len(built) > 1:
         raise UsageError(
-            f"--output type=tar,dest={output.dest}: {len(images)} targets cannot share one tar",
+            f"--output type=tar,dest={output.dest}: {len(built)} targets cannot share one tar",
             hint="build one target at a time, or use type=local: each target gets a folder",
         )
-    for name, document, _ in images:
-        tree = store.view([layer.id for layer in document.layers])
-        dest = f"{output.dest}/{name}" if len(images) > 1 else output.dest
+    for item in built:
+        tree = store.view(item.layers)
+        dest = f"{output.dest}/{item.name}" if len(built) > 1 else output.dest
         if output.type == "tar":
-            write_tar(tree, dest, sys.stdout.buffer)
+            write_tar(tree, dest, sys.stdout.buffer if dest == "-" else None, epoch)
         else:
-            write_folder(tree, dest)
-        emit(Exported(time.time(), name, output.type, dest, document.manifest_digest, document.size))
+            left_out = write_folder(tree, dest, flag(output, "owners", False))
+            if left_out:
+                emit(
+                    Warned(time.time(), f"{dest} lacks what this user cannot make: {', '.join(left_out[:5])}")
+                )
+        emit(Exported(time.time(), item.name, output.type, dest, "", 0))

@@ -102,7 +102,7 @@ def _unpack(data: bytes, folder: str) -> None:
 
 
 def secret_values(request: BuildRequest) -> Callable[[str], bytes | None]:
-    """A function that gives a secret's value by id, read when a step needs it. Raises NotFound and UsageError."""
+    """Gives a secret's value by id, read when a step needs it. Raises NotFound and UsageError."""
     secrets = {secret.id: secret for secret in request.secrets}
 
     def value(name: str) -> bytes | None:

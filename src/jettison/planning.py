@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 
 from jettison.dockerfile.instructions import Dockerfile, Instruction
 from jettison.dockerfile.parser import parse
-from jettison.errors import DockerfileError, SourceError, UsageError
+from jettison.errors import DockerfileError, RegistryError, SourceError, UsageError
 from jettison.events import BaseResolved, Emit, Warned
 from jettison.graph.lower import image_triggers, lower
+from jettison.graph.lower_run import HOSTNAME_ARG
+from jettison.graph.ops import GitOp, HttpOp
 from jettison.graph.scope import PROXIES, GlobalScope, platform_args
 from jettison.graph.stages import Origin, StageGraph, StagePlan, build_stage_graph
 from jettison.graph.state import Remote, ResolvedImage, Settings
-from jettison.graph.lower_run import HOSTNAME_ARG
-from jettison.graph.ops import GitOp, HttpOp
 from jettison.graph.vertex import BuildGraph
+from jettison.inputs import Contexts
 from jettison.platforms import Platform, native
 from jettison.platforms import parse as parse_platform
-from jettison.inputs import Contexts
 from jettison.request import BuildRequest
 from jettison.sources.base import BaseImage
 
@@ -90,7 +90,7 @@ def make_plan(
     emit: Emit,
     now: Callable[[], float],
 ) -> Plan:
-    """Everything between the parsed file and the solver. Raises DockerfileError, GraphError and what `resolve` raises."""
+    """All between the parsed file and the solver. Raises DockerfileError, GraphError, and as `resolve` does."""
     target = parse_platform(request.platform) if request.platform else native()
     arguments = build_arguments(request)
     scope = GlobalScope(arguments, platform_args(native(), target, ""))
@@ -172,7 +172,7 @@ def _resolve_all(
     def one(origin: Origin, platform: Platform, plan: StagePlan) -> ResolvedImage:
         try:
             base = resolve(origin, platform)
-        except (SourceError, UsageError) as error:
+        except (SourceError, RegistryError, UsageError) as error:
             if error.location is None:
                 error.location = plan.stage.location
             raise

@@ -26,7 +26,7 @@ class CacheKey:
 
 
 def definition_key(op: dict[str, Any], inputs: tuple[str, ...], content: str) -> CacheKey:
-    """The key by definition. `inputs` are the inputs' definition keys, `content` the digest of context files."""
+    """The key by definition. `inputs` are the inputs' own, `content` the digest of context files."""
     parts: dict[str, Any] = {"by": "definition", "generation": GENERATION, "op": op, "inputs": list(inputs)}
     if content:
         parts["content"] = content

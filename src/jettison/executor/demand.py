@@ -7,7 +7,7 @@ from jettison.graph.vertex import BuildGraph
 
 
 def wanted_as_tree(graph: BuildGraph) -> frozenset[str]:
-    """Vertices whose layers some step mounts or reads files from; the others' layers can go straight into blobs.
+    """Vertices whose layers some step mounts or reads files from; the others' can go straight into blobs.
 
     A COPY or WORKDIR on top only looks paths up, which needs no folder.
     """

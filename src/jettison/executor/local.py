@@ -13,7 +13,7 @@ from jettison.cache import records
 from jettison.cache.key import CacheKey
 from jettison.digests import digest_of
 from jettison.errors import JettisonError
-from jettison.events import Emit, StepOutput, StepProgress
+from jettison.events import Emit, StepOutput
 from jettison.executor.demand import exported_vertices, wanted_as_tree
 from jettison.graph.ops import CopyOp, GitOp, HttpOp, MkdirOp, RunOp, SourceOp
 from jettison.graph.vertex import BuildGraph, Vertex
@@ -68,13 +68,17 @@ class LocalExecutor:
     cancel: threading.Event
     remotes: Callable[[], Remotes]
     epoch_ns: int = 0
+    images: bool = True
+    """Whether images are made of the targets; without, no layer needs to become a blob."""
+    downloads: dict[str, str] = field(default_factory=dict)
+    """The step that each blob is downloaded for, by digest."""
     _trees: frozenset[str] = field(default=frozenset())
     _exported: frozenset[str] = field(default=frozenset())
     _background: list[threading.Thread] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._trees = wanted_as_tree(self.graph)
-        self._exported = exported_vertices(self.graph)
+        self._exported = exported_vertices(self.graph) if self.images else frozenset()
 
     def context_digest(self, vertex: Vertex) -> str:
         op = vertex.op
@@ -150,6 +154,9 @@ class LocalExecutor:
 
     def _fetch(self, vertex: Vertex) -> Layers:
         layers = self.known(vertex) or ()
+        for layer in self.store.layers.many(layers):
+            if layer.blob is not None:
+                self.downloads[layer.blob.digest] = vertex.short
         if len(layers) == 1:
             self.store.layers.ensure_blob(layers[0])
         elif layers:
@@ -198,13 +205,11 @@ class LocalExecutor:
         return self.store.view(inputs[given[0]] if given else ())
 
     def _download(self, vertex: Vertex, op: HttpOp | GitOp) -> Layers:
-        def progress(done: int, total: int) -> None:
-            self.emit(StepProgress(time.time(), vertex.short, vertex.name, done, total))
-
         writer = self.store.layers.tree_writer()
         try:
-            self.remotes().write(op, writer, progress)
-            layer = writer.commit()
+            with self.store.new_work_dir() as work:
+                self.remotes().write(op, writer, work.path, self.cancel)
+                layer = writer.commit()
         finally:
             writer.abort()
         return (layer.id,)

@@ -1,4 +1,4 @@
-"""What is mounted while a RUN runs: binds from stages and contexts, caches, tmpfs, secrets, agents, and network files."""
+"""What is mounted while a RUN runs: binds, caches, tmpfs, secrets, agents, and the network's files."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def mount_targets(
     for target, kind in wanted:
         found = resolve(view, target.strip("/"))
         paths[target] = "/" + found
-        if not any(f"/{found}/".startswith(above) and f"/{found}/" != above for above in covered):
-            if view.lookup(found) is None:
-                missing.append(Stub(found, kind))
+        hidden = any(f"/{found}/".startswith(above) and f"/{found}/" != above for above in covered)
+        if not hidden and view.lookup(found) is None:
+            missing.append(Stub(found, kind))
         if kind == "dir" and target not in [f"/{name}" for name in _RUNTIME_FOLDERS]:
             covered.append(f"/{found}/")
     return Targets(paths, missing)

@@ -2,90 +2,45 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from jettison.errors import JettisonError, SourceError
-from jettison.executor.copy import run_copy
-from jettison.graph.ops import CopyOp, GitOp, HttpOp
+from jettison.errors import JettisonError
+from jettison.graph.ops import GitOp, HttpOp
 from jettison.graph.state import Remote
-from jettison.sources.context import ContextTree
-from jettison.sources.git import GitAccess, GitSource, fetch_git, parse_git, pin_git
-from jettison.sources.http import HttpAccess, fetch_url, name_of, pin_url
-from jettison.store.base import Entry, LayerWriter
-from jettison.store.view import LayerView
+from jettison.sources.git import GitAccess, parse_git, pin_git, write_git
+from jettison.sources.http import HttpAccess, pin_http, write_http
+from jettison.store.base import LayerWriter
 
 
 @dataclass(frozen=True, slots=True)
 class Remotes:
-    """Reads remote sources. `new_file` gives a path where there is nothing yet; `empty` a tree without files.
-
-    `downloaded` holds the files that had to be read to be pinned, by pin.
-    """
+    """Reads remote sources: how servers and repositories are reached."""
 
     http: HttpAccess
     git: GitAccess
-    new_file: Callable[[str], str]
-    empty: Callable[[], LayerView]
-    downloaded: dict[str, str] = field(default_factory=dict)
-    times: dict[str, int] = field(default_factory=dict)
 
     def pin(self, remote: Remote) -> HttpOp | GitOp:
         """Ask what a source stands for now. Raises SourceError and NotFound with the instruction's place."""
         try:
-            source = parse_git(remote.url)
-            if source is None:
-                return self._pin_http(remote)
-            if remote.checksum:
-                source = GitSource(source.url, source.ref, source.subdir, remote.checksum)
-            return GitOp(source.url, pin_git(source, self.git), source.subdir, remote.keep_git_dir)
+            if parse_git(remote.url) is None:
+                return pin_http(remote.url, remote.checksum, self.http)
+            return pin_git(remote.url, remote.checksum, remote.keep_git_dir, self.git)
         except JettisonError as error:
             if error.location is None:
                 error.location = remote.location
             raise
 
-    def _pin_http(self, remote: Remote) -> HttpOp:
-        path = self.new_file("download")
-        pinned = pin_url(remote.url, path, checksum=remote.checksum, access=self.http)
-        if pinned.fetched is not None:
-            self.downloaded[pinned.pin] = path
-            self.times[pinned.pin] = pinned.fetched.mtime_ns or 0
-        return HttpOp(remote.url, pinned.name, remote.checksum, "600", pinned.pin)
-
-    def write(self, op: HttpOp | GitOp, writer: LayerWriter, progress: Callable[[int, int], None]) -> None:
-        """Write the files of a pinned source into a layer."""
-        if isinstance(op, GitOp):
-            self._write_git(op, writer)
-            return
-        path = self.downloaded.get(op.pin)
-        mtime = self.times.get(op.pin, 0)
-        if path is None:
-            path = self.new_file("download")
-            fetched = fetch_url(
-                op.url,
-                path,
-                checksum=op.checksum,
-                pin="" if op.checksum else op.pin,
-                access=self.http,
-                progress=progress,
-            )
-            mtime = fetched.mtime_ns or 0
-        size = os.stat(path).st_size
-        writer.add(Entry(op.name or name_of(op.url), "file", int(op.mode, 8), 0, 0, mtime, size), path)
-
-    def _write_git(self, op: GitOp, writer: LayerWriter) -> None:
-        folder = self.new_file("clone")
-        os.mkdir(folder, 0o700)
-        source = GitSource(op.url, op.commit, op.subdir)
-        tree = fetch_git(source, op.commit, folder, keep_git_dir=op.keep_git_dir, access=self.git)
-        if not os.path.isdir(tree):
-            raise SourceError(f"{op.url}: {op.subdir!r} is no folder", hint="name a folder of the repository")
-        everything = CopyOp(dest="/", dest_is_dir=True, paths=("/",))
-        run_copy(everything, ContextTree(tree), self.empty(), writer, 0)
+    def write(self, op: HttpOp | GitOp, writer: LayerWriter, folder: str, cancel: threading.Event) -> None:
+        """Write the files of a pinned source into a layer; `folder` is empty and may be filled."""
+        if isinstance(op, HttpOp):
+            write_http(op, writer, folder, cancel, self.http)
+        else:
+            write_git(op, writer, folder, cancel, self.git)
 
 
-def access_of(environment: Mapping[str, str], ca_bundle: str, agent: str) -> tuple[HttpAccess, GitAccess]:
+def remotes_of(environment: Mapping[str, str], ca_bundle: str, agent: str) -> Remotes:
     """How remote sources are reached, from the caller's environment and settings."""
     proxies = {}
     for scheme in ("http", "https"):
@@ -94,4 +49,4 @@ def access_of(environment: Mapping[str, str], ca_bundle: str, agent: str) -> tup
             proxies[scheme] = value
     http = HttpAccess(ca_bundle=ca_bundle or None, proxies=proxies)
     git = GitAccess(path=environment.get("PATH") or GitAccess().path, ssh_agent=agent, ca_bundle=ca_bundle)
-    return http, git
+    return Remotes(http, git)

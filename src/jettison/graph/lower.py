@@ -1,4 +1,4 @@
-"""Lowering: from stages of instructions to vertices and image configurations. Pure: nothing is read or run."""
+"""Lowering: from stages of instructions to vertices and image configurations. Nothing is read or run."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class StageGraph:
         return found
 
     def needed(self, roots: Iterable[int], extra: Mapping[int, Sequence[Instruction]]) -> set[int]:
-        """Indices of all stages that the `roots` need. `extra` holds triggers of the base images of stages."""
+        """All stages that the `roots` need. `extra` holds the triggers of stages' base images."""
         todo, seen = list(roots), set[int]()
         while todo:
             index = todo.pop()
@@ -171,10 +171,10 @@ def _base(name: str, earlier: Sequence[StagePlan], contexts: Collection[str]) ->
 
 
 def context_named(text: str, contexts: Collection[str]) -> str | None:
-    """The named context that a FROM or --from means. Images are the same under all their names: x is x:latest."""
+    """The named context that a FROM or --from means. An image is one under all its names: x is x:latest."""
     if text in contexts:
         return text
-    if not contexts or not text or ":" not in text and "/" not in text:
+    if not contexts or not text or (":" not in text and "/" not in text):
         return None
     try:
         familiar = parse_reference(text).familiar()

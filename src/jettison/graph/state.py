@@ -42,7 +42,7 @@ class Remote:
 class Settings:
     """What the request says about all stages.
 
-    `no_cache` is empty, {"*"}, or labels of stages. `pin` finds out what a URL or a git reference stands for now.
+    `no_cache` is empty, {"*"}, or labels of stages. `pin` asks what a URL or a git ref stands for.
     """
 
     escape: str

@@ -17,7 +17,7 @@ from jettison.solver.state import SolverState, tainted_vertices
 
 @dataclass(slots=True)
 class Solution:
-    """The layers of every vertex that has some, when they were made, and how many steps ran or were cached."""
+    """The layers of every vertex that has some, when they were made, and how many steps ran."""
 
     layers: dict[str, Layers]
     created: dict[str, float] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A cache and an executor in memory, to try the solver (or a program that drives it) without files or processes."""
+"""A cache and an executor in memory, to try the solver without files or processes."""
 
 from __future__ import annotations
 
