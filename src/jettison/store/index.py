@@ -46,6 +46,8 @@ class EntryTree:
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
+        self.inodes: dict[str, int] = {}
+        """Equal numbers for the names of one file. Hard links have their target's entry."""
         self.implied: set[str] = set()
         self.children: dict[str, dict[str, None]] = {"": {}}
         self.opaque: set[str] = set()
@@ -70,8 +72,12 @@ class EntryTree:
                 self.whiteouts.add(path)
                 self.children[folder][name] = None
             return
+        inode = len(self.inodes)
         if entry.kind == "hardlink":
-            entry = self._linked(entry, path)
+            entry = self._target(entry, path)
+            if self.inodes.get(path) == self.inodes[entry.path]:
+                return
+            inode = self.inodes[entry.path]
         if entry.kind == "dir":
             self.entries.pop(path, None)
             self.children.setdefault(path, {})
@@ -82,16 +88,15 @@ class EntryTree:
             self._drop(path)
         self.whiteouts.discard(path)
         self.entries[path] = entry if entry.path == path else replace(entry, path=path)
+        self.inodes[path] = inode
         self.children[folder][name] = None
 
-    def _linked(self, entry: Entry, path: str) -> Entry:
+    def _target(self, entry: Entry, path: str) -> Entry:
         folder, _, name = entry.link.rpartition("/")
         target = self.entries.get(f"{self._folder(folder, create=False)}/{name}".lstrip("/"))
         if target is None or target.kind == "dir":
             raise StoreError(f"{path!r} is a hard link to {entry.link!r}, which is no file of the same layer")
-        # Of several names of a file the first keeps the content; the others say which one that is.
-        first = target.link if target.kind == "hardlink" else target.path
-        return replace(target, path=path, kind="hardlink", link=first)
+        return target
 
     def _drop(self, path: str) -> None:
         if path in self.children:

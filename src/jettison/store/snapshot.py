@@ -49,14 +49,15 @@ def mounted(
         target = f"{folder}/root"
         os.mkdir(target)
         lower = _lower(store, layer_ids, trees, stubs, folder)
-        here = os.getcwd()
+        here = os.open(".", os.O_PATH | os.O_CLOEXEC)
         os.chdir(store.layers.folder)
         try:
             mount("overlay", target, "overlay", 0, _options(store, lower, upper, work))
         except OSError as error:
             raise _refused(error, len(lower), store.root) from error
         finally:
-            os.chdir(here)
+            os.fchdir(here)
+            os.close(here)
         try:
             yield target
         finally:
@@ -69,9 +70,11 @@ def _lower(
     store: Store, layer_ids: Sequence[str], trees: list[str], stubs: Sequence[Stub], folder: str
 ) -> list[str]:
     """The folders to stack, the uppermost first."""
-    lower = []
+    lower: list[str] = []
     for tree in reversed(trees):
-        lower.append(tree)
+        # Images repeat layers (empty ones), overlayfs refuses that; the upper one hides all of the lower.
+        if tree not in lower:
+            lower.append(tree)
         # overlayfs heeds the mark on every directory but the root.
         if xattrs.has(tree, xattrs.OPAQUE):
             break
@@ -83,7 +86,11 @@ def _lower(
         _fill_top(
             top, store.view(layer_ids), stubs, sorted({path for paths in implied.values() for path in paths})
         )
-    # A mount without an upper directory needs two lower ones.
+    if not lower:
+        # A mount without an upper directory needs two lower ones.
+        lower = [f"{folder}/bottom"]
+        os.mkdir(lower[0])
+        os.chmod(lower[0], 0o755)
     return [top, *lower]
 
 

@@ -179,7 +179,10 @@ def number(field: bytes) -> int:
 
 def checksum_fits(block: bytes) -> bool:
     """Whether a header block carries its own checksum (unsigned, or signed as very old tars wrote it)."""
-    stored = number(block[148:156])
+    try:
+        stored = number(block[148:156])
+    except StoreError:
+        return False
     total = sum(block) - sum(block[148:156]) + 256
     if stored == total:
         return True

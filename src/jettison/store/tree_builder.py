@@ -108,7 +108,7 @@ class TreeBuilder:
             raise StoreError(
                 f"{entry.path!r} is a hard link to {entry.link!r}, which is no file of the same layer"
             )
-        if os.path.exists(where) and os.path.samestat(kind, os.lstat(where)):
+        if os.path.lexists(where) and os.path.samestat(kind, os.lstat(where)):
             return
         os.link(target, where, follow_symlinks=False)
 

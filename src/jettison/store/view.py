@@ -237,7 +237,6 @@ class _Index:
         for entry in from_bytes(data):
             self._tree.add(entry)
         self._number = number
-        self._inodes: dict[str, int] = {}
 
     def find(self, path: str) -> Node | Literal[False] | None:
         entry = self._tree.entries.get(path)
@@ -249,19 +248,11 @@ class _Index:
 
     def _node(self, entry: Entry) -> Node:
         kind = entry.kind
-        first = entry.path
-        link = entry.link
-        if kind == "hardlink":
-            first, link = entry.link, ""
-            target = self._tree.entries.get(first)
-            kind = target.kind if target else "file"
-            link = target.link if target and kind == "symlink" else ""
         assert kind != "whiteout" and kind != "opaque" and kind != "hardlink"
-        inode = self._inodes.setdefault(first, len(self._inodes))
         return Node(
-            kind, entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.size, link, entry.device, None,
+            kind, entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.size, entry.link, entry.device, None,
             # No device has a negative number: these never look like files of this machine.
-            (-1 - self._number, inode),
+            (-1 - self._number, self._tree.inodes[entry.path]),
         )  # fmt: skip
 
     def names(self, path: str) -> dict[str, bool]:
