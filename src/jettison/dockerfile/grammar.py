@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from jettison.dockerfile import flags as flag_specs
+from jettison.dockerfile.arguments import EXAMPLES, Request
+from jettison.dockerfile.copying import read_add, read_copy
 from jettison.dockerfile.execform import read_list
 from jettison.dockerfile.expand import check_instruction, expand_text
-from jettison.dockerfile.flags import Flags, Spec, read_flags
-from jettison.dockerfile.heredoc import is_only_heredoc, read_word
+from jettison.dockerfile.heredoc import is_only_heredoc
 from jettison.dockerfile.instructions import (
-    Add,
     Arg,
     Cmd,
-    Command,
-    Copy,
     Entrypoint,
     Env,
     Expose,
     From,
     Healthcheck,
-    Heredoc,
     Instruction,
     Label,
     Maintainer,
@@ -48,39 +44,6 @@ _NETWORKS = ("default", "none", "host")
 _SECURITY = ("sandbox", "insecure")
 
 
-@dataclass(slots=True)
-class _Request:
-    """What a reader of one instruction gets."""
-
-    name: str
-    flag_words: list[str]
-    rest: str
-    text: str
-    location: Location
-    heredocs: tuple[Heredoc, ...]
-    escape: str
-
-    def flags(self, spec: Spec) -> Flags:
-        return read_flags(self.name, self.flag_words, spec)
-
-    def some(self) -> None:
-        """Refuse an instruction without arguments."""
-        if not self.rest:
-            raise Mistake(f"{self.name} requires at least one argument", _EXAMPLES[self.name])
-
-    def one(self) -> str:
-        """The single argument: the rest of the line. For instructions that take no flags."""
-        if not self.rest:
-            raise Mistake(f"{self.name} requires exactly one argument", _EXAMPLES[self.name])
-        self.flags(flag_specs.NONE)
-        return self.rest
-
-    def command(self) -> Command:
-        """Exec form or shell form."""
-        words = read_list(self.rest)
-        return Command(True, (self.rest,)) if words is None else Command(False, words)
-
-
 def read_instruction(line: LogicalLine, path: str, escape: str) -> Instruction:
     """The instruction that a line holds. Raises Mistake."""
     text = line.text
@@ -92,7 +55,7 @@ def read_instruction(line: LogicalLine, path: str, escape: str) -> Instruction:
     if reader is None:
         raise _unknown(name)
     location = Location(path, line.first, line.last)
-    made = reader(_Request(upper, flag_words, rest, text, location, line.heredocs, escape))
+    made = reader(Request(upper, flag_words, rest, text, location, line.heredocs, escape))
     if upper in _CHECKED:
         check_instruction(made, escape)
     return made
@@ -110,7 +73,7 @@ def _unknown(name: str) -> Mistake:
     return Mistake(f"unknown instruction: {cut if cut.isprintable() else shown(cut)}", hint)
 
 
-def _from(request: _Request) -> From:
+def _from(request: Request) -> From:
     words = BLANKS.split(request.rest)
     name = ""
     if len(words) == 3 and words[1].lower() == "as":
@@ -126,10 +89,10 @@ def _from(request: _Request) -> From:
     return From(request.text, request.location, words[0], name, flags.text("platform"))
 
 
-def _arg(request: _Request) -> Arg:
+def _arg(request: Request) -> Arg:
     words = split_words(request.rest, request.escape)
     if not words:
-        raise Mistake("ARG requires at least one argument", _EXAMPLES["ARG"])
+        raise Mistake("ARG requires at least one argument", EXAMPLES["ARG"])
     request.flags(flag_specs.NONE)
     items: list[tuple[str, str | None]] = []
     for word in words:
@@ -144,17 +107,17 @@ def _blank(name: str) -> Mistake:
     return Mistake(f"{name} names can not be blank", f"write {name} name=value, without blanks around the =")
 
 
-def _pairs(request: _Request) -> tuple[tuple[str, str], ...]:
+def _pairs(request: Request) -> tuple[tuple[str, str], ...]:
     """Pairs of ENV and LABEL: NAME=VALUE …, or the old form NAME VALUE."""
     name = request.name
     words = split_words(request.rest, request.escape)
     if not words:
-        raise Mistake(f"{name} requires at least one argument", _EXAMPLES[name])
+        raise Mistake(f"{name} requires at least one argument", EXAMPLES[name])
     request.flags(flag_specs.NONE)
     if "=" not in words[0]:
         parts = BLANKS.split(request.rest, 1)
         if len(parts) < 2:
-            raise Mistake(f"{name} must have two arguments: {shown(parts[0])} has no value", _EXAMPLES[name])
+            raise Mistake(f"{name} must have two arguments: {shown(parts[0])} has no value", EXAMPLES[name])
         return ((parts[0], parts[1]),)
     pairs: list[tuple[str, str]] = []
     for word in words:
@@ -170,15 +133,15 @@ def _pairs(request: _Request) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def _env(request: _Request) -> Env:
+def _env(request: Request) -> Env:
     return Env(request.text, request.location, _pairs(request))
 
 
-def _label(request: _Request) -> Label:
+def _label(request: Request) -> Label:
     return Label(request.text, request.location, _pairs(request))
 
 
-def _run(request: _Request) -> Run:
+def _run(request: Request) -> Run:
     flags = request.flags(flag_specs.RUN)
     network = flags.text("network", "default")
     if network not in _NETWORKS:
@@ -188,7 +151,7 @@ def _run(request: _Request) -> Run:
         raise Mistake(f"invalid value {shown(security)} of RUN --security", "use sandbox or insecure")
     command = request.command()
     if not command.shell and not command.words:
-        raise Mistake("RUN [] names no program", _EXAMPLES["RUN"])
+        raise Mistake("RUN [] names no program", EXAMPLES["RUN"])
     script = bool(request.heredocs) and is_only_heredoc(command.words[0])
     mounts = tuple(_mount(text, request.escape) for text in flags.list("mount"))
     return Run(request.text, request.location, command, request.heredocs, mounts, network, security, script)
@@ -204,129 +167,53 @@ def _nothing(name: str) -> str | None:
     return None
 
 
-def _paths(request: _Request) -> tuple[tuple[str, ...], str, tuple[Heredoc, ...]]:
-    """Sources, destination and here-documents of COPY and ADD."""
-    name = request.name
-    listed = read_list(request.rest)
-    words = listed if listed is not None else BLANKS.split(request.rest) if request.rest else ()
-    if len(words) < 2:
-        given = "only one was given" if words else "none was given"
-        raise Mistake(
-            f"{name} requires at least two arguments, {given}: the destination is missing", _EXAMPLES[name]
-        )
-    if listed is not None or not request.heredocs:
-        return tuple(words[:-1]), words[-1], ()
-    if read_word(words[-1]):
-        raise Mistake(f"{name} cannot have a here-document as destination", _EXAMPLES[name])
-    bodies = {document.name: document for document in request.heredocs}
-    sources: list[str] = []
-    files: list[Heredoc] = []
-    for word in words[:-1]:
-        document = read_word(word)
-        if document is None:
-            sources.append(word)
-        elif document.name in bodies:
-            body = bodies[document.name]
-            files.append(Heredoc(body.name, body.content, body.expand))
-        else:
-            raise Mistake(f"{name}: the here-document {shown(word)} has no body")
-    if len(files) != len(request.heredocs):
-        raise Mistake(
-            f"{name}: a here-document is not used as a source", "use a word without blanks as its end"
-        )
-    return tuple(sources), words[-1], tuple(files)
-
-
-def _copy(request: _Request) -> Copy:
-    sources, dest, files = _paths(request)
-    flags = request.flags(flag_specs.COPY)
-    from_ = flags.text("from")
-    if "$" in from_:
-        raise Mistake(
-            "variable expansion is not supported for COPY --from, define an alias stage instead",
-            "add FROM ${NAME} AS alias before this stage, with ARG NAME above it, and write --from=alias",
-        )
-    return Copy(
-        request.text,
-        request.location,
-        sources,
-        dest,
-        files,
-        from_,
-        flags.text("chown"),
-        flags.text("chmod"),
-        flags.switch("link"),
-        flags.switch("parents"),
-        flags.list("exclude"),
-    )
-
-
-def _add(request: _Request) -> Add:
-    sources, dest, files = _paths(request)
-    flags = request.flags(flag_specs.ADD)
-    return Add(
-        request.text,
-        request.location,
-        sources,
-        dest,
-        files,
-        flags.text("chown"),
-        flags.text("chmod"),
-        flags.switch("link"),
-        flags.list("exclude"),
-        flags.text("checksum"),
-        flags.switch("keep-git-dir"),
-        flags.switches.get("unpack"),
-    )
-
-
-def _workdir(request: _Request) -> Workdir:
+def _workdir(request: Request) -> Workdir:
     return Workdir(request.text, request.location, request.one())
 
 
-def _user(request: _Request) -> User:
+def _user(request: Request) -> User:
     return User(request.text, request.location, request.one())
 
 
-def _expose(request: _Request) -> Expose:
+def _expose(request: Request) -> Expose:
     request.some()
     request.flags(flag_specs.NONE)
     return Expose(request.text, request.location, tuple(BLANKS.split(request.rest)))
 
 
-def _volume(request: _Request) -> Volume:
+def _volume(request: Request) -> Volume:
     listed = read_list(request.rest)
     words = listed if listed is not None else BLANKS.split(request.rest) if request.rest else ()
     if not words:
-        raise Mistake("VOLUME requires at least one argument", _EXAMPLES["VOLUME"])
+        raise Mistake("VOLUME requires at least one argument", EXAMPLES["VOLUME"])
     request.flags(flag_specs.NONE)
     paths = tuple(word.strip() for word in words)
     if "" in paths:
-        raise Mistake("VOLUME: a path can not be an empty string", _EXAMPLES["VOLUME"])
+        raise Mistake("VOLUME: a path can not be an empty string", EXAMPLES["VOLUME"])
     return Volume(request.text, request.location, paths)
 
 
-def _cmd(request: _Request) -> Cmd:
+def _cmd(request: Request) -> Cmd:
     request.flags(flag_specs.NONE)
     return Cmd(request.text, request.location, request.command())
 
 
-def _entrypoint(request: _Request) -> Entrypoint:
+def _entrypoint(request: Request) -> Entrypoint:
     request.flags(flag_specs.NONE)
     return Entrypoint(request.text, request.location, request.command())
 
 
-def _shell(request: _Request) -> Shell:
+def _shell(request: Request) -> Shell:
     request.flags(flag_specs.NONE)
     words = read_list(request.rest)
     if words is None and request.rest:
-        raise Mistake("SHELL requires its arguments in JSON form", _EXAMPLES["SHELL"])
+        raise Mistake("SHELL requires its arguments in JSON form", EXAMPLES["SHELL"])
     if not words:
-        raise Mistake("SHELL requires at least one argument", _EXAMPLES["SHELL"])
+        raise Mistake("SHELL requires at least one argument", EXAMPLES["SHELL"])
     return Shell(request.text, request.location, words)
 
 
-def _healthcheck(request: _Request) -> Healthcheck:
+def _healthcheck(request: Request) -> Healthcheck:
     request.some()
     parts = BLANKS.split(request.rest, 1)
     kind = parts[0].upper()
@@ -338,11 +225,11 @@ def _healthcheck(request: _Request) -> Healthcheck:
     flags = request.flags(flag_specs.HEALTHCHECK)
     if kind != "CMD":
         raise Mistake(
-            f"unknown type {shown(parts[0])} in HEALTHCHECK, expected CMD or NONE", _EXAMPLES["HEALTHCHECK"]
+            f"unknown type {shown(parts[0])} in HEALTHCHECK, expected CMD or NONE", EXAMPLES["HEALTHCHECK"]
         )
     words = read_list(rest)
     if not rest or words == ():
-        raise Mistake("missing command after HEALTHCHECK CMD", _EXAMPLES["HEALTHCHECK"])
+        raise Mistake("missing command after HEALTHCHECK CMD", EXAMPLES["HEALTHCHECK"])
     return Healthcheck(
         request.text,
         request.location,
@@ -355,11 +242,11 @@ def _healthcheck(request: _Request) -> Healthcheck:
     )
 
 
-def _stopsignal(request: _Request) -> Stopsignal:
+def _stopsignal(request: Request) -> Stopsignal:
     return Stopsignal(request.text, request.location, request.one())
 
 
-def _onbuild(request: _Request) -> Onbuild:
+def _onbuild(request: Request) -> Onbuild:
     request.some()
     request.flags(flag_specs.NONE)
     name = split_instruction(request.rest)[0].upper()
@@ -374,15 +261,15 @@ def _onbuild(request: _Request) -> Onbuild:
     return Onbuild(request.text, location, trigger, instruction)
 
 
-def _maintainer(request: _Request) -> Maintainer:
+def _maintainer(request: Request) -> Maintainer:
     return Maintainer(request.text, request.location, request.one())
 
 
-_READERS: dict[str, Callable[[_Request], Instruction]] = {
-    "ADD": _add,
+_READERS: dict[str, Callable[[Request], Instruction]] = {
+    "ADD": read_add,
     "ARG": _arg,
     "CMD": _cmd,
-    "COPY": _copy,
+    "COPY": read_copy,
     "ENTRYPOINT": _entrypoint,
     "ENV": _env,
     "EXPOSE": _expose,
@@ -397,22 +284,4 @@ _READERS: dict[str, Callable[[_Request], Instruction]] = {
     "USER": _user,
     "VOLUME": _volume,
     "WORKDIR": _workdir,
-}
-
-_EXAMPLES = {
-    "ADD": "for example ADD archive.tar.gz /opt/",
-    "ARG": "for example ARG VERSION=1.0",
-    "COPY": "for example COPY src/ /app/",
-    "ENV": 'for example ENV NAME=value OTHER="two words"',
-    "EXPOSE": "for example EXPOSE 8080/tcp",
-    "HEALTHCHECK": "for example HEALTHCHECK --interval=30s CMD curl -f http://localhost/",
-    "LABEL": 'for example LABEL name=value other="two words"',
-    "MAINTAINER": 'write LABEL org.opencontainers.image.authors="name" instead: MAINTAINER is deprecated',
-    "ONBUILD": "for example ONBUILD COPY . /app",
-    "RUN": 'for example RUN ["make", "all"]',
-    "SHELL": 'for example SHELL ["/bin/bash", "-c"]',
-    "STOPSIGNAL": "for example STOPSIGNAL SIGTERM",
-    "USER": "for example USER app",
-    "VOLUME": "for example VOLUME /data",
-    "WORKDIR": "for example WORKDIR /app",
 }
