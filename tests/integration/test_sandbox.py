@@ -415,3 +415,7 @@ def test_runtime_by_path(rootfs: Path, tmp_path: Path) -> None:
     if path is None:
         pytest.skip("crun is not installed")
     assert run(oci.choose(path), shell(rootfs, "exit 5"), tmp_path / "work").status == 5
+
+
+def test_words_beyond_ascii(sh: Shell) -> None:
+    assert sh("", args=("/bin/echo", "größe ✓")).out.decode() == "größe ✓\n"

@@ -6,6 +6,7 @@ import json
 import os
 from typing import Any
 
+from jettison.errors import SandboxError
 from jettison.sandbox.base import Mount, ProcessSpec
 from jettison.sandbox.network import DEFAULT_HOSTNAME
 
@@ -61,7 +62,8 @@ def config_json(spec: ProcessSpec, *, held: int, user_namespace: bool, seccomp: 
 
     `held` is the mask of capabilities that this process has itself: more cannot be given.
     `user_namespace` says that this process is root in a user namespace only. `seccomp`
-    adds the filter of system calls (never for a privileged process).
+    adds the filter of system calls (never for a privileged process). Raises SandboxError
+    for text that is not UTF-8.
     """
     own_network = spec.network == "none"
     namespaces = ["mount", "pid", "ipc", "uts"] + (["network"] if own_network else [])
@@ -82,7 +84,13 @@ def config_json(spec: ProcessSpec, *, held: int, user_namespace: bool, seccomp: 
         ],
         "linux": linux,
     }
-    return json.dumps(document).encode(errors="surrogateescape")
+    try:
+        return json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise SandboxError(
+            "a word of the command, its environment or its folders is not valid UTF-8",
+            hint="OCI runtimes take UTF-8 only; write the bytes in a script instead, for example with printf",
+        ) from error
 
 
 def _process(spec: ProcessSpec, held: int) -> dict[str, Any]:
