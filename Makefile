@@ -30,7 +30,7 @@ bench: setup
 	$(BIN)/python -m bench.run $(BENCH)
 
 docs: setup
-	$(BIN)/python scripts/write_cli_docs.py
+	$(BIN)/python -m jettison.cli.reference > docs/cli.md
 
 bases: setup
 	$(BIN)/python -m tests.bases --cache $$($(BIN)/python -m tests.needed)

@@ -27,9 +27,11 @@ def assert_clear(done: Done, *words: str, status: tuple[int, ...] = (1, 2)) -> N
 
 
 @pytest.fixture
-def with_image(jettison: Jettison, project: Project) -> Iterator[Jettison]:
+def with_image(jettison: Jettison, tmp_path: Path) -> Iterator[Jettison]:
     """A store with an image that was built earlier; at the end it must still be whole and usable."""
-    folder = project(dockerfile="FROM busybox\nRUN echo kept >/kept\n")
+    folder = tmp_path / "earlier"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("FROM busybox\nRUN echo kept >/kept\n")
     jettison.ok("build", "-t", "earlier", folder)
     yield jettison
     assert "earlier" in jettison.ok("images").out
