@@ -9,11 +9,11 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain
 
-from jettison.errors import SourceError
+from jettison.errors import SourceError, StoreError
 from jettison.executor.mode import parse_mode
 from jettison.executor.owner import resolve_owner
 from jettison.executor.place import Content, Fresh, Item, Plan
-from jettison.executor.select import Found, Scanned, Source, contents, parents_of, selection
+from jettison.executor.select import Found, Scanned, Source, contents, parents_of, selection, unreadable
 from jettison.graph.ops import CopyOp
 from jettison.store.base import Entry, FileTree, LayerWriter, Node
 from jettison.store.resolve import resolve
@@ -39,7 +39,14 @@ def run_copy(
         for file in op.files:
             data = file.data.encode("utf-8", "surrogateescape")
             job.place_file(Found("", file.name, Node("file", 0o644, 0, 0, now_ns, len(data))), None, data)
-        job.plan.write(writer)
+        try:
+            job.plan.write(writer)
+        except (OSError, StoreError) as error:
+            # A writer blames its own store for what it cannot read.
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if isinstance(cause, OSError) and cause.filename in job.plan.files():
+                raise unreadable(cause) from error
+            raise
     return _changed(job.plan, source) if isinstance(source, Scanned) else ()
 
 

@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 from jettison.digests import digest_of
 from jettison.dockerfile.dockerignore import Matcher, make_patterns
 from jettison.dockerfile.glob import match
-from jettison.errors import NotFound
+from jettison.errors import NotFound, SourceError
 from jettison.executor.mode import ModeChange, parse_mode
 from jettison.graph.ops import CopyOp
 from jettison.sources.memo import Memo
@@ -117,7 +117,7 @@ def content_digest(op: CopyOp, tree: FileTree, memo: Memo) -> str:
     """A digest over everything in the source that can change the layer of a COPY. Times are no part of it.
 
     Modes and owners count as they arrive: `--chmod=644` makes a 664 and a 644 equal.
-    Raises NotFound for a source that isn't there.
+    Raises NotFound for a source that isn't there, SourceError for a file that cannot be read.
     """
     change = parse_mode(op.mode) if op.mode else None
     sources = selection(op, tree)
@@ -141,9 +141,21 @@ def content_digest(op: CopyOp, tree: FileTree, memo: Memo) -> str:
                     row.append(_hash_stream(tree, item.path))
             rows.append(row)
     stat = tree.stat if isinstance(tree, Scanned) else os.lstat
-    for row, digest in zip(places, memo.hashes(files, stat), strict=True):
+    try:
+        digests = memo.hashes(files, stat)
+    except OSError as error:
+        raise unreadable(error) from error
+    for row, digest in zip(places, digests, strict=True):
         row.append(digest)
     return digest_of({"sources": [[s.target, s.nested, s.node.kind] for s in sources], "entries": rows})
+
+
+def unreadable(error: OSError) -> SourceError:
+    """What is told when a file of a source is there but cannot be read, or is gone again."""
+    return SourceError(
+        f"cannot read {error.filename}: {error.strerror}",
+        hint="make it readable, leave it out with .dockerignore, or keep it unchanged while the build runs",
+    )
 
 
 def _everything(source: Source, op: CopyOp, tree: FileTree) -> Iterator[Found]:

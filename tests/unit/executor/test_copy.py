@@ -9,7 +9,9 @@ import pytest
 
 from jettison.errors import NotFound, SourceError
 from jettison.executor.copy import run_copy
+from jettison.executor.select import content_digest
 from jettison.sources.context import ContextTree
+from jettison.sources.memo import Memo
 from jettison.store.base import Node
 from tests.unit.executor.layers import EPOCH, Recorder, copied, copy_op, folder
 
@@ -293,3 +295,14 @@ def test_what_changed_meanwhile_is_told(tmp_path: Path, empty: ContextTree) -> N
     assert run_copy(op, source, empty, Recorder(), EPOCH) == ()
     (tmp_path / "c/b").write_text("B")
     assert run_copy(op, source, empty, Recorder(), EPOCH) == (f"{tmp_path}/c/b",)
+
+
+def test_a_file_that_is_gone_again(tmp_path: Path, empty: ContextTree) -> None:
+    source = folder(tmp_path / "c", {"d/a": "a"})
+    op = copy_op("d", to="/d/")
+    assert source.lookup("d/a") is not None
+    (tmp_path / "c/d/a").unlink()
+    with pytest.raises(SourceError, match=r"cannot read .*/d/a"):
+        content_digest(op, source, Memo())
+    with pytest.raises(SourceError, match=r"cannot read .*/d/a"):
+        copied(op, source, empty)
