@@ -53,6 +53,7 @@ class EntryTree:
         self.opaque: set[str] = set()
         self.whiteouts: set[str] = set()
         self._removed: set[str] = set()
+        self._count = 0
 
     def add(self, entry: Entry) -> None:
         """Add one entry of a layer. Raises StoreError for impossible ones."""
@@ -72,7 +73,8 @@ class EntryTree:
                 self.whiteouts.add(path)
                 self.children[folder][name] = None
             return
-        inode = len(self.inodes)
+        self._count += 1
+        inode = self._count
         if entry.kind == "hardlink":
             entry = self._target(entry, path)
             if self.inodes.get(path) == self.inodes[entry.path]:
@@ -104,6 +106,7 @@ class EntryTree:
                 self._drop(f"{path}/{name}")
             del self.children[path]
         self.entries.pop(path, None)
+        self.inodes.pop(path, None)
         self.implied.discard(path)
         self.opaque.discard(path)
         self.whiteouts.discard(path)
