@@ -89,6 +89,7 @@ class OciSandbox:
             held=_held_capabilities(),
             user_namespace=_in_user_namespace(),
             seccomp=seccomp,
+            raw_filter=self.name.startswith("crun"),
         )
         container = f"jettison-{os.getpid()}-{os.urandom(6).hex()}"
         _write(os.path.join(work, "config.json"), config)

@@ -9,6 +9,7 @@ from typing import Any
 from jettison.errors import SandboxError
 from jettison.sandbox.base import Mount, ProcessSpec
 from jettison.sandbox.network import DEFAULT_HOSTNAME
+from jettison.sandbox.seccomp import RAW_FILTER, raw_program, rules
 
 _BY_NUMBER = (
     "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE "
@@ -42,28 +43,16 @@ _MASKED = (
 )
 _READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
-_ARCHITECTURES = {
-    "x86_64": ("SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"),
-    "aarch64": ("SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"),
-    "riscv64": ("SCMP_ARCH_RISCV64",),
-    "ppc64le": ("SCMP_ARCH_PPC64LE",),
-    "s390x": ("SCMP_ARCH_S390X", "SCMP_ARCH_S390"),
-}
 
-_NAMESPACE_FLAGS = 0x7E020000
-"""All CLONE_NEW* bits that clone(2) takes, CLONE_NEWNS among them."""
-
-_ENOSYS = 38
-_AF_VSOCK = 40
-
-
-def config_json(spec: ProcessSpec, *, held: int, user_namespace: bool, seccomp: bool) -> bytes:
+def config_json(
+    spec: ProcessSpec, *, held: int, user_namespace: bool, seccomp: bool, raw_filter: bool = False
+) -> bytes:
     """The config.json for `spec`.
 
     `held` is the mask of capabilities that this process has itself: more cannot be given.
     `user_namespace` says that this process is root in a user namespace only. `seccomp`
-    adds the filter of system calls (never for a privileged process). Raises SandboxError
-    for text that is not UTF-8.
+    adds the filter of system calls (never for a privileged process); `raw_filter`
+    adds it in crun's ready-made form as well. Raises SandboxError for text that is not UTF-8.
     """
     own_network = spec.network == "none"
     namespaces = ["mount", "pid", "ipc", "uts"] + (["network"] if own_network else [])
@@ -72,8 +61,8 @@ def config_json(spec: ProcessSpec, *, held: int, user_namespace: bool, seccomp: 
         linux["maskedPaths"] = list(_MASKED)
         linux["readonlyPaths"] = list(_READ_ONLY)
         if seccomp:
-            linux["seccomp"] = _seccomp()
-    document = {
+            linux["seccomp"] = rules()
+    document: dict[str, Any] = {
         "ociVersion": "1.0.2",
         "process": _process(spec, held),
         "root": {"path": os.path.abspath(spec.rootfs), "readonly": spec.read_only},
@@ -84,6 +73,8 @@ def config_json(spec: ProcessSpec, *, held: int, user_namespace: bool, seccomp: 
         ],
         "linux": linux,
     }
+    if raw_filter and "seccomp" in linux and (program := raw_program()):
+        document["annotations"] = {RAW_FILTER: program}
     try:
         return json.dumps(document, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
@@ -173,30 +164,3 @@ def _mount(mount: Mount) -> dict[str, Any]:
     if mount.size:
         options.append(f"size={mount.size}")
     return {"destination": mount.target, "type": "tmpfs", "source": "tmpfs", "options": options}
-
-
-def _seccomp() -> dict[str, Any]:
-    """The filter: what seccomp.json lists is allowed, a few calls depend on arguments, the rest is EPERM."""
-    with open(os.path.join(os.path.dirname(__file__), "seccomp.json"), "rb") as file:
-        data = json.load(file)
-    rules: list[dict[str, Any]] = [{"names": data["allow"], "action": "SCMP_ACT_ALLOW"}]
-    rules += [_rule("personality", 0, value, "SCMP_CMP_EQ") for value in data["personalities"]]
-    rules += [
-        _rule("socket", 0, _AF_VSOCK, "SCMP_CMP_NE"),
-        # No new namespaces; s390 has the flags in the second argument.
-        _rule("clone", int(os.uname().machine == "s390x"), _NAMESPACE_FLAGS, "SCMP_CMP_MASKED_EQ"),
-        # Its flags are out of a filter's sight; the C library falls back to clone.
-        {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": _ENOSYS},
-    ]
-    filter_: dict[str, Any] = {"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "syscalls": rules}
-    architectures = _ARCHITECTURES.get(os.uname().machine)
-    if architectures:
-        filter_["architectures"] = list(architectures)
-    return filter_
-
-
-def _rule(name: str, index: int, value: int, operator: str) -> dict[str, Any]:
-    argument = {"index": index, "value": value, "op": operator}
-    if operator == "SCMP_CMP_MASKED_EQ":
-        argument["valueTwo"] = 0
-    return {"names": [name], "action": "SCMP_ACT_ALLOW", "args": [argument]}
