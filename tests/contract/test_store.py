@@ -25,6 +25,7 @@ from tests.unit.store.layers_of import base_layer, member, needs_root
 
 pytestmark = needs_root
 SECOND = 10**9
+WITH_FRACTION = 1_000_000_000 * SECOND + 500_000_000
 
 
 @pytest.fixture
@@ -42,8 +43,8 @@ def written(writer: LayerWriter, *entries: tuple[Entry, bytes | str | None]) -> 
 CONTENT: list[tuple[Entry, bytes | str | None]] = [
     (Entry("etc", "dir", 0o755, mtime_ns=5 * SECOND), None),
     (Entry("etc/gone", "whiteout"), None),
-    (Entry("etc/hosts", "file", 0o640, 1, 2, 1_000_000_000 * SECOND + 500_000_000, 5), b"hosts"),
-    (Entry("etc/hosts.link", "hardlink", 0o640, 1, 2, 1_000_000_000 * SECOND + 500_000_000, link="etc/hosts"), None),
+    (Entry("etc/hosts", "file", 0o640, 1, 2, WITH_FRACTION, 5), b"hosts"),
+    (Entry("etc/hosts.link", "hardlink", 0o640, 1, 2, WITH_FRACTION, link="etc/hosts"), None),
     (Entry("etc/old", "dir", 0o700, 3, 4, 6 * SECOND), None),
     (Entry("etc/old", "opaque"), None),
     (Entry("mtab", "symlink", 0o777, link="etc/mtab", mtime_ns=7 * SECOND), None),
@@ -74,7 +75,8 @@ def test_standard_tar_reads_a_layer(store: Store, tmp_path: Path) -> None:
     assert layer.blob
     with tarfile.open(store.blobs.path(layer.blob.digest)) as tar:
         assert tar.getnames() == [
-            "etc", "etc/.wh.gone", "etc/hosts", "etc/hosts.link", "etc/old", "etc/old/.wh..wh..opq", "mtab", "su",
+            "etc", "etc/.wh.gone", "etc/hosts", "etc/hosts.link", "etc/old", "etc/old/.wh..wh..opq",
+            "mtab", "su",
         ]  # fmt: skip
         assert tar.getmember("etc/hosts.link").linkname == "etc/hosts"
         assert tar.getmember("etc/hosts").mtime == 1_000_000_000.5
@@ -227,7 +229,8 @@ def test_what_a_step_does_is_its_layer(store: Store) -> None:
     layer = run_in(
         store,
         [base],
-        "rm d/f; echo new > d/n; rm -r e; mkdir e; rm x; ln -s d x; mkdir fresh; rm -rf t; echo file > t; touch y; rm y",
+        "rm d/f; echo new > d/n; rm -r e; mkdir e; rm x; ln -s d x; mkdir fresh;"
+        "rm -rf t; echo file > t; touch y; rm y",
     )
     assert names(store, layer) == [
         "d", "d/.wh.f", "d/n", "e", "e/.wh..wh..opq", "fresh", "t", "x",
@@ -289,7 +292,8 @@ def test_stubs_never_reach_the_layer(store: Store) -> None:
         Stub("l/hosts", "file"),
         Stub("etc", "dir"),
     ]
-    script = "test -f etc/resolv.conf; test -f etc/hosts; test -d a/b/c; touch other; echo x > etc/mine; rm etc/hosts"
+    script = "test -f etc/resolv.conf; test -f etc/hosts; test -d a/b/c; "
+    script += "touch other; echo x > etc/mine; rm etc/hosts"
     layer = run_in(store, [base], script, stubs)
     assert names(store, layer) == ["etc", "etc/mine", "other"]
     node = store.view([base.id, layer.id]).lookup("etc")
@@ -421,7 +425,8 @@ def test_folders_are_closed_to_others(store: Store) -> None:
 def test_another_holder_of_a_lock_is_waited_for(store: Store) -> None:
     program = (
         "import sys\nfrom jettison.store.store import Store\n"
-        "with Store.open(sys.argv[1]).lock('step/1') as waited:\n print(waited, flush=True)\n sys.stdin.read()"
+        "with Store.open(sys.argv[1]).lock('step/1') as waited:\n"
+        " print(waited, flush=True)\n sys.stdin.read()"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program, store.root], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

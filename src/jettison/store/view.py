@@ -250,7 +250,8 @@ class _Index:
         kind = entry.kind
         assert kind != "whiteout" and kind != "opaque" and kind != "hardlink"
         return Node(
-            kind, entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.size, entry.link, entry.device, None,
+            kind, entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.size, entry.link,
+            entry.device, None,
             # No device has a negative number: these never look like files of this machine.
             (-1 - self._number, self._tree.inodes[entry.path]),
         )  # fmt: skip

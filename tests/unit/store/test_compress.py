@@ -91,7 +91,7 @@ def test_a_damaged_blob_is_told(tmp_path: Path, kind: str) -> None:
     data = pack(kind, sample(200_000))
     middle = len(data) // 2
     path.write_bytes(data[:middle] + bytes(64) + data[middle + 64 :])
-    with pytest.raises(StoreError, match="damaged|cut short"):
+    with pytest.raises(StoreError, match=r"damaged|cut short"):
         list(decompressed(str(path)))
 
 

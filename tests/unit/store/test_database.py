@@ -99,7 +99,8 @@ def test_threads_share_the_connection(store: Store) -> None:
 def test_processes_open_and_write_at_the_same_time(tmp_path: Path) -> None:
     program = (
         "import sys\nfrom jettison.store.store import Store\n"
-        "with Store.open(sys.argv[1]) as s:\n for n in range(20): s.images.put(sys.argv[2] + str(n), 'sha256:1')"
+        "with Store.open(sys.argv[1]) as s:\n"
+        " for n in range(20): s.images.put(sys.argv[2] + str(n), 'sha256:1')"
     )
     root = str(tmp_path / "new")
     processes = [subprocess.Popen([sys.executable, "-c", program, root, name]) for name in "abcd"]
