@@ -252,10 +252,12 @@ STEP = (
 import threading
 from jettison import kernel
 from jettison.sandbox import oci
-from jettison.sandbox.base import ProcessSpec
+from jettison.sandbox.base import Mount, ProcessSpec
 rootfs, work, runtime, network = sys.argv[1:5]
-args = tuple(sys.argv[5:])
-spec = ProcessSpec(rootfs, args, ("PATH=/bin",), uid=7, gid=8, groups=(9,), network=network)
+args = tuple(sys.argv[6:])
+mounts = (Mount("bind", "/run", sys.argv[5], read_only=True),)
+spec = ProcessSpec(rootfs, args, ("PATH=/bin",), uid=7, gid=8, groups=(9,), network=network,
+    mounts=mounts)
 def output(stream, data):
     os.write(stream, data)
 os._exit(kernel.private_mounts(lambda: oci.choose(runtime).run(spec, output, threading.Event(), work)))
@@ -271,7 +273,15 @@ def test_step(person: Person, runtime: str, network: str) -> None:
         pytest.skip(f"{runtime} is not installed")
     root = Path(tempfile.mkdtemp(dir=person.home))
     rootfs, work = root / "rootfs", root / "work"
-    for path in (rootfs / "bin", rootfs / "dev", rootfs / "proc", rootfs / "sys", rootfs / "tmp", work):
+    for path in (
+        rootfs / "bin",
+        rootfs / "dev",
+        rootfs / "proc",
+        rootfs / "sys",
+        rootfs / "tmp",
+        work,
+        rootfs / "run",
+    ):
         path.mkdir(parents=True)
     shutil.copy2(BUSYBOX, rootfs / "bin/busybox")
     for path in (root, *root.rglob("*")):
@@ -281,15 +291,17 @@ def test_step(person: Person, runtime: str, network: str) -> None:
         "id -u; id -g; id -G; touch /tmp/x; ls /sys/class >/dev/null && echo sys;"
         " test -c /dev/null && echo dev;"
         " mount -t tmpfs none /tmp || echo refused; touch /sys/y || echo ro; grep CapEff /proc/self/status;"
-        " ls /sys/class/net; exit 5"
+        " touch /run/z || echo bound; ls /sys/class/net; exit 5"
     )
     arguments = ("/bin/busybox", "sh", "-c", script)
-    status, out, err = person.run(STEP, str(rootfs), str(work), runtime, network, *arguments)
+    status, out, err = person.run(STEP, str(rootfs), str(work), runtime, network, "/dev/shm", *arguments)
     lines = out.decode().splitlines()
     assert lines[:7] == ["7", "8", "8 9", "sys", "dev", "refused", "ro"], (status, err)
     assert int(lines[7].split()[1], 16) == 0
+    # /dev/shm is mounted with flags that a user namespace may not take away.
+    assert lines[8] == "bound"
     assert status == 5
     if network == "none":
-        assert lines[8:] == ["lo"]
+        assert lines[9:] == ["lo"]
     assert (rootfs / "tmp/x").stat().st_uid == 2000000 + 6
     assert list(work.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -321,6 +322,18 @@ def test_cancel_kills_all_and_leaves_nothing(sandbox: Sandbox, rootfs: Path, tmp
     assert processes(marker) == []
 
 
+def test_without_the_tools_for_a_pid_namespace(
+    sandbox: Sandbox, rootfs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oci, "_wrapper", lambda: ())
+    assert run(sandbox, shell(rootfs, "echo out; exit 7"), tmp_path / "first").status == 7
+    cancel = threading.Event()
+    script = "trap '' TERM INT; sleep 7357.9 & echo up; wait"
+    with pytest.raises(Cancelled):
+        run(sandbox, shell(rootfs, script), tmp_path / "second", cancel, lambda data: cancel.set())
+    assert processes("7357.9") == []
+
+
 def test_cancel_before_the_start(sandbox: Sandbox, rootfs: Path, tmp_path: Path) -> None:
     cancel = threading.Event()
     cancel.set()
@@ -421,3 +434,39 @@ def test_runtime_by_path(rootfs: Path, tmp_path: Path) -> None:
 
 def test_words_beyond_ascii(sh: Shell) -> None:
     assert sh("", args=("/bin/echo", "größe ✓")).out.decode() == "größe ✓\n"
+
+
+TERMINAL = """
+import os, sys, threading, fcntl, termios
+os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from jettison import kernel
+from jettison.sandbox import oci
+from jettison.sandbox.base import ProcessSpec
+spec = ProcessSpec(sys.argv[2], ("/bin/sh", "-c", "tty; read line; echo <$line>; exit 4"), ("PATH=/bin",),
+    terminal=True)
+run = lambda: oci.choose(sys.argv[1]).run(spec, None, threading.Event(), sys.argv[3])
+status = kernel.private_mounts(run)
+os._exit(status)
+"""
+
+
+def test_terminal(sandbox: Sandbox, rootfs: Path, tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    controller, terminal = pty.openpty()
+    code = TERMINAL.replace("<$line>", "'<'$line'>'")
+    command = [sys.executable, "-c", code, sandbox.name, str(rootfs), str(tmp_path / "work")]
+    seen = b""
+    with subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal) as builder:
+        os.close(terminal)
+        try:
+            typed = False
+            while b"<typed>" not in seen:
+                seen += os.read(controller, 4096)
+                if b"/dev/" in seen and not typed:
+                    os.write(controller, b"typed\n")
+                    typed = True
+        except OSError:
+            pass  # the other end was closed
+        status = builder.wait(timeout=30)
+    os.close(controller)
+    assert (status, b"<typed>" in seen, b"/dev/" in seen) == (4, True, True), seen
