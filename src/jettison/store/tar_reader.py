@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from jettison.errors import StoreError
 from jettison.store.base import Entry
+from jettison.store.sparse import Parts, of_header, of_records, written_out
 from jettison.store.tar import BLOCK, checksum_fits, parse, parse_pax
 
 _ZEROS = bytes(BLOCK)
 _NAMES_LIMIT = 1 << 20
-_SPARSE = ("GNU.sparse.major", "GNU.sparse.map", "GNU.sparse.size")
 
 
 class TarReader:
@@ -25,6 +26,7 @@ class TarReader:
         self._left = 0
         """Bytes of the current entry's content that were not read yet."""
         self._pad = 0
+        self._sparse: tuple[Parts, int] | None = None
         self._pax: dict[bytes, bytes] = {}
         self._defaults: dict[bytes, bytes] = {}
 
@@ -34,15 +36,11 @@ class TarReader:
             if kind in b"xgLK" and kind != b"":
                 self._extend(kind, block)
                 continue
-            if kind == b"S" or any(name.encode() in self._pax for name in _SPARSE):
-                raise StoreError("the archive has a sparse entry", hint="make it without --sparse")
-            pax = {**self._defaults, **self._pax} if self._defaults else self._pax
             try:
-                entry, size = parse(block, pax)
-            except ValueError as error:
+                entry = self._entry(block, {**self._defaults, **self._pax})
+            except (ValueError, KeyError) as error:
                 raise StoreError(f"the archive has a malformed header: {error}") from error
             self._pax = {}
-            self._left, self._pad = size, -size % BLOCK
             if entry is not None:
                 yield entry
             self._skip(self._left + self._pad)
@@ -50,11 +48,36 @@ class TarReader:
         for _ in self._pieces:
             pass  # whoever hashes the stream wants all of it
 
+    def _entry(self, block: bytes, pax: dict[bytes, bytes]) -> Entry | None:
+        sparse: tuple[Parts, int] | None = None
+        if block[156:157] == b"S":
+            sparse = of_header(block, self._exactly)
+            block = block[:156] + b"0" + block[157:345] + bytes(BLOCK - 345)
+        name = pax.pop(b"GNU.sparse.name", None)
+        if name is not None:
+            pax[b"path"] = name
+        entry, size = parse(block, pax)
+        self._left, self._pad = size, -size % BLOCK
+        if entry is not None and any(key.startswith(b"GNU.sparse.") for key in pax):
+            parts, whole, used = of_records(pax, self._exactly)
+            sparse = parts, whole
+            self._left -= used
+        self._sparse = sparse
+        return entry if entry is None or sparse is None else replace(entry, size=sparse[1])
+
     def content(self) -> Iterator[memoryview]:
-        """The pieces of the current file's content."""
-        while self._left:
-            got = self._some(self._left)
+        """The pieces of the current file's content; of sparse files all of it, with zeros for the holes."""
+        if self._sparse is None:
+            return self._stored(self._left)
+        return written_out(*self._sparse, self._stored)
+
+    def _stored(self, size: int) -> Iterator[memoryview]:
+        while size:
+            if not self._left:
+                raise StoreError("the archive has a sparse entry with more parts than content")
+            got = self._some(min(size, self._left))
             self._left -= len(got)
+            size -= len(got)
             yield got
 
     def _header(self) -> bytes | None:

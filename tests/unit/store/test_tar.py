@@ -187,3 +187,21 @@ def test_contents_that_nobody_asks_for_are_skipped() -> None:
         if entry.path == "b":
             seen.append(b"".join(reader.content()))
     assert seen == [b"bbb"]
+
+
+@pytest.mark.parametrize("form", ["gnu", "posix", "posix --sparse-version=0.1"])
+def test_sparse_files_are_written_out(tmp_path: Path, form: str) -> None:
+    parts = {0: b"start", 1 << 20: b"x" * 5000, 5 << 20: b"end"}
+    parts |= {(2 << 20) + number * 65536: b"many" for number in range(40)}
+    with open(tmp_path / "sparse", "wb") as file:
+        for offset, data in parts.items():
+            file.seek(offset)
+            file.write(data)
+        file.truncate(6 << 20)
+    (tmp_path / "z").write_bytes(b"after")
+    args = ["tar", "-C", str(tmp_path), "--sparse", *f"--format={form}".split(), "-cf-", "sparse", "z"]
+    archive = subprocess.run(args, capture_output=True, check=True).stdout
+    assert len(archive) < 1 << 20
+    reader = TarReader([archive])
+    found = {entry.path: (entry.size, b"".join(reader.content())) for entry in reader}
+    assert found == {"sparse": (6 << 20, (tmp_path / "sparse").read_bytes()), "z": (5, b"after")}
