@@ -1,130 +1,19 @@
-"""Real processes in real containers, with every OCI runtime that is installed."""
+"""Real processes in real containers, with every OCI runtime that is installed: what a step sees."""
 
 from __future__ import annotations
 
 import os
-import pty
 import shutil
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from jettison import kernel
-from jettison.errors import Cancelled, SandboxError
+from jettison.errors import SandboxError
 from jettison.sandbox import oci
 from jettison.sandbox.base import Mount, ProcessSpec, Sandbox
+from tests.integration.containers import NEEDS, Shell, run, shell
 
-BUSYBOX = "/bin/busybox"
-
-pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root"),
-    pytest.mark.skipif(not os.path.exists(BUSYBOX), reason="needs /bin/busybox (package busybox-static)"),
-]
-
-RUNTIMES = [
-    pytest.param(name, marks=pytest.mark.skipif(not shutil.which(name), reason=f"{name} is not installed"))
-    for name in ("crun", "runc")
-]
-
-
-@pytest.fixture(params=RUNTIMES)
-def sandbox(request: pytest.FixtureRequest) -> Sandbox:
-    return oci.choose(request.param)
-
-
-@pytest.fixture
-def rootfs(tmp_path: Path) -> Path:
-    return make_rootfs(tmp_path / "rootfs")
-
-
-def make_rootfs(root: Path) -> Path:
-    for name in ("bin", "dev", "etc", "proc", "sys", "tmp", "o"):
-        (root / name).mkdir(parents=True)
-    (root / "o").chmod(0o777)
-    shutil.copy2(BUSYBOX, root / "bin/busybox")
-    applets = "sh true false ls cat id touch sleep ps mkdir ifconfig mount mknod hostname head wc kill chroot"
-    for applet in (applets + " grep echo unshare umount stty tty nslookup").split():
-        (root / "bin" / applet).symlink_to("busybox")
-    return root
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(tmp_path: Path) -> Iterator[None]:
-    """No child, no mount, no cgroup of ours may outlive a test."""
-    yield
-    assert children() == []
-    assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
-    assert cgroups(os.getpid()) == []
-
-
-def children() -> list[str]:
-    """Also those in state Z: whoever is not reaped shows up here."""
-    out: list[str] = []
-    for task in Path("/proc/self/task").iterdir():
-        try:
-            out += (task / "children").read_text().split()
-        except (FileNotFoundError, ProcessLookupError):
-            pass  # a thread that has just ended
-    return out
-
-
-def cgroups(pid: int) -> list[Path]:
-    top = Path("/sys/fs/cgroup")
-    return [path for place in (top, top / "unified") for path in place.glob(f"jettison-{pid}-*")]
-
-
-@dataclass
-class Result:
-    status: int
-    out: bytes = b""
-    err: bytes = b""
-    chunks: list[tuple[int, bytes]] = field(default_factory=list)
-
-
-def run(
-    sandbox: Sandbox,
-    spec: ProcessSpec,
-    work: Path,
-    cancel: threading.Event | None = None,
-    watch: Callable[[bytes], None] | None = None,
-) -> Result:
-    result = Result(-1)
-
-    def output(stream: int, data: bytes) -> None:
-        result.chunks.append((stream, data))
-        if watch:
-            watch(data)
-
-    work.mkdir()
-    result.status = kernel.private_mounts(
-        lambda: sandbox.run(spec, output, cancel or threading.Event(), str(work))
-    )
-    result.out = b"".join(data for stream, data in result.chunks if stream == 1)
-    result.err = b"".join(data for stream, data in result.chunks if stream == 2)
-    assert list(work.iterdir()) == []
-    return result
-
-
-def shell(rootfs: Path, script: str) -> ProcessSpec:
-    return ProcessSpec(str(rootfs), ("/bin/sh", "-c", script), ("PATH=/bin",))
-
-
-Shell = Callable[..., Result]
-
-
-@pytest.fixture
-def sh(sandbox: Sandbox, rootfs: Path, tmp_path: Path) -> Shell:
-    def call(script: str, **changes: object) -> Result:
-        return run(sandbox, replace(shell(rootfs, script), **changes), tmp_path / f"work{time.time_ns()}")  # type: ignore[arg-type]
-
-    return call
+pytestmark = NEEDS
 
 
 def test_check_is_content(sandbox: Sandbox) -> None:
@@ -305,121 +194,6 @@ def test_working_folder(sh: Shell) -> None:
     assert sh("pwd", cwd="/o").out == b"/o\n"
 
 
-def test_children_of_the_first_process_do_not_hold_the_step(sh: Shell) -> None:
-    began = time.monotonic()
-    assert sh("sleep 100 & echo done").out == b"done\n"
-    assert time.monotonic() - began < 10
-
-
-def test_cancel_kills_all_and_leaves_nothing(sandbox: Sandbox, rootfs: Path, tmp_path: Path) -> None:
-    cancel = threading.Event()
-    marker = "7357.25"
-    script = f"trap '' TERM INT; sleep {marker} & (sleep {marker} & ) ; echo up; wait"
-    began = time.monotonic()
-    with pytest.raises(Cancelled):
-        run(sandbox, shell(rootfs, script), tmp_path / "work", cancel, lambda data: cancel.set())
-    assert time.monotonic() - began < 5
-    assert processes(marker) == []
-
-
-def test_without_the_tools_for_a_pid_namespace(
-    sandbox: Sandbox, rootfs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(oci, "_wrapper", lambda: ())
-    assert run(sandbox, shell(rootfs, "echo out; exit 7"), tmp_path / "first").status == 7
-    cancel = threading.Event()
-    script = "trap '' TERM INT; sleep 7357.9 & echo up; wait"
-    with pytest.raises(Cancelled):
-        run(sandbox, shell(rootfs, script), tmp_path / "second", cancel, lambda data: cancel.set())
-    assert processes("7357.9") == []
-
-
-def test_cancel_before_the_start(sandbox: Sandbox, rootfs: Path, tmp_path: Path) -> None:
-    cancel = threading.Event()
-    cancel.set()
-    with pytest.raises(Cancelled):
-        run(sandbox, shell(rootfs, "touch /ran"), tmp_path / "work", cancel)
-    assert not (rootfs / "ran").exists()
-
-
-def test_output_that_raises_ends_the_step(sandbox: Sandbox, rootfs: Path, tmp_path: Path) -> None:
-    def watch(data: bytes) -> None:
-        raise BrokenPipeError("gone")
-
-    with pytest.raises(BrokenPipeError):
-        run(sandbox, shell(rootfs, "echo up; sleep 7357.5"), tmp_path / "work", None, watch)
-    assert processes("7357.5") == []
-
-
-def processes(marker: str) -> list[str]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if path.read_bytes().split(b"\0")[-2:-1] == [marker.encode()]:
-                found.append(path.parent.name)
-        except (FileNotFoundError, ProcessLookupError):
-            pass
-    return found
-
-
-def within_seconds(limit: float, true: Callable[[], bool]) -> bool:
-    ends = time.monotonic() + limit
-    while time.monotonic() < ends:
-        if true():
-            return True
-        os.sched_yield()
-    return False
-
-
-KILLED = """
-import os, sys, threading
-from jettison import kernel
-from jettison.sandbox import oci
-from jettison.sandbox.base import ProcessSpec
-spec = ProcessSpec(sys.argv[2], ("/bin/sh", "-c", "echo up; sleep 7357.75; echo"), ("PATH=/bin",))
-show = lambda stream, data: print(data.decode(), end="", flush=True)
-kernel.private_mounts(lambda: oci.choose(sys.argv[1]).run(spec, show, threading.Event(), sys.argv[3]))
-"""
-
-
-def test_step_dies_with_a_killed_builder(sandbox: Sandbox, rootfs: Path, tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    work.mkdir()
-    command = [sys.executable, "-c", KILLED, sandbox.name, str(rootfs), str(work)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as builder:
-        assert builder.stdout is not None
-        try:
-            assert builder.stdout.readline() == b"up\n"
-            assert within_seconds(10, lambda: bool(processes("7357.75")))
-        finally:
-            builder.send_signal(signal.SIGKILL)
-    assert within_seconds(10, lambda: not processes("7357.75"))
-    assert list(work.iterdir()) == []
-    for left in cgroups(builder.pid):
-        left.rmdir()
-
-
-def test_own_streams(sandbox: Sandbox, rootfs: Path, tmp_path: Path) -> None:
-    """Without `output`, the process has the streams of its builder, input included."""
-    code = KILLED.replace("echo up; sleep 7357.75; echo", "cat; exit 3").replace("show", "None", 2)
-    code = code.replace("None = lambda stream, data: print(data.decode(), end='', flush=True)", "")
-    code = "\n".join(line for line in code.splitlines() if not line.startswith("None"))
-    code = code.replace("kernel.private_mounts(", "sys.exit(kernel.private_mounts(") + ")"
-    (tmp_path / "work").mkdir()
-    command = [sys.executable, "-c", code, sandbox.name, str(rootfs), str(tmp_path / "work")]
-    result = subprocess.run(command, input=b"typed", capture_output=True, check=False)
-    assert (result.returncode, result.stdout) == (3, b"typed"), result.stderr
-
-
-def test_secrets_do_not_reach_the_disk(sandbox: Sandbox, rootfs: Path, tmp_path: Path) -> None:
-    work = tmp_path / "work"
-    seen: list[list[str]] = []
-    spec = replace(shell(rootfs, "echo up"), env=("PATH=/bin", "TOKEN=hush"))
-    run(sandbox, spec, work, None, lambda data: seen.append(os.listdir(work)))
-    assert seen[0] == [] or all(isinstance(name, str) for name in seen[0])
-    assert os.listdir(work) == []
-
-
 def test_missing_runtime() -> None:
     sandbox = oci.choose("/no/such/runtime")
     assert "was not found" in sandbox.check()
@@ -434,39 +208,3 @@ def test_runtime_by_path(rootfs: Path, tmp_path: Path) -> None:
 
 def test_words_beyond_ascii(sh: Shell) -> None:
     assert sh("", args=("/bin/echo", "größe ✓")).out.decode() == "größe ✓\n"
-
-
-TERMINAL = """
-import os, sys, threading, fcntl, termios
-os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-from jettison import kernel
-from jettison.sandbox import oci
-from jettison.sandbox.base import ProcessSpec
-spec = ProcessSpec(sys.argv[2], ("/bin/sh", "-c", "tty; read line; echo <$line>; exit 4"), ("PATH=/bin",),
-    terminal=True)
-run = lambda: oci.choose(sys.argv[1]).run(spec, None, threading.Event(), sys.argv[3])
-status = kernel.private_mounts(run)
-os._exit(status)
-"""
-
-
-def test_terminal(sandbox: Sandbox, rootfs: Path, tmp_path: Path) -> None:
-    (tmp_path / "work").mkdir()
-    controller, terminal = pty.openpty()
-    code = TERMINAL.replace("<$line>", "'<'$line'>'")
-    command = [sys.executable, "-c", code, sandbox.name, str(rootfs), str(tmp_path / "work")]
-    seen = b""
-    with subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal) as builder:
-        os.close(terminal)
-        try:
-            typed = False
-            while b"<typed>" not in seen:
-                seen += os.read(controller, 4096)
-                if b"/dev/" in seen and not typed:
-                    os.write(controller, b"typed\n")
-                    typed = True
-        except OSError:
-            pass  # the other end was closed
-        status = builder.wait(timeout=30)
-    os.close(controller)
-    assert (status, b"<typed>" in seen, b"/dev/" in seen) == (4, True, True), seen
