@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
+from jettison.dataclass import dataclass, field, replace
 from jettison.errors import ConfigError
 
 

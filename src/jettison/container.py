@@ -9,9 +9,9 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Literal
 
+from jettison.dataclass import dataclass
 from jettison.errors import SandboxError, StoreError, UsageError
 from jettison.executor.run import read_file
 from jettison.kernel import MS_NOEXEC, MS_NOSUID, mount, private_mounts
@@ -111,7 +111,7 @@ def run(
 
 
 def _with(spec: ProcessSpec, rootfs: str, mounts: tuple[Mount, ...]) -> ProcessSpec:
-    from dataclasses import replace
+    from jettison.dataclass import replace
 
     return replace(spec, rootfs=rootfs, mounts=tuple(sorted(mounts, key=lambda m: m.target.count("/"))))
 

@@ -20,8 +20,7 @@ what to do (`hint`), and where (`location`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from jettison.dataclass import dataclass
 from jettison.location import Location
 
 

@@ -7,8 +7,8 @@ events of one step. Every event becomes one line of `--progress jsonl`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from jettison.dataclass import dataclass
 from jettison.location import Location
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jettison.cli.build_options import CONFIG, ROOT
 from jettison.cli.options import Parsed
+from jettison.dataclass import dataclass
 from jettison.errors import NotFound, UsageError
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ clusters of short switches (`-it`), `-fFILE`, switches that take `=false`. argpa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from jettison.dataclass import dataclass
 from jettison.errors import UsageError
 
 TRUE = ("1", "t", "true", "yes", "on")

@@ -13,11 +13,11 @@ from jettison.cache import records
 from jettison.cache.key import CacheKey
 from jettison.digests import digest_of
 from jettison.errors import JettisonError
-from jettison.events import Emit, StepOutput
+from jettison.events import Emit, StepOutput, Warned
 from jettison.executor.demand import exported_vertices, wanted_as_tree
 from jettison.graph.ops import CopyOp, GitOp, HttpOp, MkdirOp, RunOp, SourceOp
 from jettison.graph.vertex import BuildGraph, Vertex
-from jettison.solver.base import Hit, Layers
+from jettison.solver.base import Built, Hit, Layers
 from jettison.sources.context import ContextTree
 from jettison.sources.memo import Memo
 from jettison.store.base import FileTree, LayerWriter
@@ -128,20 +128,20 @@ class LocalExecutor:
         except JettisonError:
             return digest_of(list(layers))
 
-    def execute(self, vertex: Vertex, inputs: dict[str, Layers]) -> Layers:
+    def execute(self, vertex: Vertex, inputs: dict[str, Layers]) -> Built:
         op = vertex.op
         with _located(vertex):
             if isinstance(op, SourceOp):
-                return self._fetch(vertex)
+                return Built(self._fetch(vertex))
             if isinstance(op, RunOp):
-                layers = self._run(vertex, op, inputs)
+                built = Built(self._run(vertex, op, inputs))
             elif isinstance(op, (CopyOp, MkdirOp)):
-                layers = self._write(vertex, op, inputs)
+                built = self._write(vertex, op, inputs)
             else:
-                layers = self._download(vertex, op)
+                built = Built(self._download(vertex, op))
         if vertex.id in self._exported:
-            self._render_early(layers[-1])
-        return layers
+            self._render_early(built.layers[-1])
+        return built
 
     def exclusive(self, key: str) -> AbstractContextManager[bool]:
         return self.store.lock(key, cancel=self.cancel)
@@ -179,9 +179,10 @@ class LocalExecutor:
             return self.store.layers.tree_writer()
         return self.store.layers.blob_writer()
 
-    def _write(self, vertex: Vertex, op: CopyOp | MkdirOp, inputs: dict[str, Layers]) -> Layers:
+    def _write(self, vertex: Vertex, op: CopyOp | MkdirOp, inputs: dict[str, Layers]) -> Built:
         base = inputs[vertex.base] if vertex.base else ()
         writer = self._writer(vertex)
+        changed: tuple[str, ...] = ()
         try:
             if isinstance(op, MkdirOp):
                 from jettison.executor.mkdir import run_mkdir
@@ -190,11 +191,16 @@ class LocalExecutor:
             else:
                 from jettison.executor.copy import run_copy
 
-                run_copy(op, self._source(vertex, op, inputs), self.store.view(base), writer, self.epoch_ns)
+                source = self._source(vertex, op, inputs)
+                changed = run_copy(op, source, self.store.view(base), writer, self.epoch_ns)
             layer = writer.commit()
         finally:
             writer.abort()
-        return (*base, layer.id)
+        if changed:
+            more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+            message = f"{changed[0]}{more} changed while it was copied; the step will run again next time"
+            self.emit(Warned(time.time(), message, vertex.location))
+        return Built((*base, layer.id), not changed)
 
     def _source(self, vertex: Vertex, op: CopyOp, inputs: dict[str, Layers]) -> FileTree | None:
         if op.context is not None:

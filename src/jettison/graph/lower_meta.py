@@ -80,16 +80,11 @@ def apply_metadata(work: Lowering, state: StageState, instruction: Instruction) 
             raise AssertionError(f"no lowering for {type(done).__name__}")
 
 
-def _arg(work: Lowering, state: StageState, arg: Arg) -> None:
-    # One ARG line may build on its own earlier items, so each is expanded in turn.
+def _arg(work: Lowering, state: StageState, instruction: Arg) -> None:
+    arg = expand_instruction(instruction, state.scope.lookup, work.settings.escape)
+    assert isinstance(arg, Arg)
     parts: list[str] = []
     for name, default in arg.items:
-        if default is not None:
-            single = expand_instruction(
-                Arg(arg.text, arg.location, ((name, default),)), state.scope.lookup, work.settings.escape
-            )
-            assert isinstance(single, Arg)
-            default = single.items[0][1]
         value = work.settings.globals.for_stage(name, default)
         if value is None:
             state.scope.args.pop(name, None)

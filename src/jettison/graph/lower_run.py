@@ -106,6 +106,12 @@ def _mount(work: Lowering, state: StageState, run: Run, mount: Mount, inputs: li
         raise GraphError(
             f"a {kind} mount needs a target", hint="add target=PATH to --mount", location=run.location
         )
+    if target == "/":
+        raise GraphError(
+            f"a {kind} mount cannot have the root directory as its target",
+            hint="name a directory below /",
+            location=run.location,
+        )
     if kind == "cache":
         sharing: Any = mount.sharing
         made = replace(made, id=mount.id or target, sharing=sharing)

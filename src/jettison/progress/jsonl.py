@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import fields
 from json import JSONEncoder
 from typing import Any, TextIO
 
 from jettison import events
+from jettison.dataclass import fields
 from jettison.errors import UsageError
 from jettison.events import Event
 from jettison.location import Location

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 from jettison import errors
+from jettison.dataclass import fields
 from jettison.errors import DockerfileError, JettisonError, Problem, RegistryError, StepFailed
 from jettison.progress.jsonl import location_from_json, location_to_json
 from jettison.request import BuildRequest, BuildResult, BuiltImage, Output, Secret

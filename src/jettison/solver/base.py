@@ -21,6 +21,18 @@ class Hit:
     created: float
 
 
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What carrying out a vertex gave: the whole stack of layers.
+
+    `sure` is False when files changed while they were read: the result is good for this
+    build, but its keys speak of something else.
+    """
+
+    layers: Layers
+    sure: bool = True
+
+
 class Cache(Protocol):
     """Results by key."""
 
@@ -43,8 +55,8 @@ class Executor(Protocol):
     def content_inputs(self, vertex: Vertex, inputs: dict[str, Layers]) -> tuple[Layers | str, ...]:
         """For the content key: of each input its layers, or a digest of just what the vertex reads of it."""
 
-    def execute(self, vertex: Vertex, inputs: dict[str, Layers]) -> Layers:
-        """Carry the vertex out and give the whole resulting stack of layers."""
+    def execute(self, vertex: Vertex, inputs: dict[str, Layers]) -> Built:
+        """Carry the vertex out."""
 
     def exclusive(self, key: str) -> AbstractContextManager[bool]:
         """A lock on a step, shared with other processes: who waits finds the result in the cache after."""

@@ -27,7 +27,7 @@ class Solution:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What every step needs; it does not change while the build runs."""
+    """What every step needs."""
 
     graph: BuildGraph
     keys: dict[str, CacheKey]
@@ -35,6 +35,8 @@ class _Work:
     cache: Cache
     executor: Executor
     emit: Emit
+    unsure: set[str] = field(default_factory=set)
+    """Vertices whose definition key does not fit what they were made of, as files changed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,11 @@ def _carry_out(work: _Work, vertex: Vertex, inputs: dict[str, Layers], started: 
                     return _Done(vertex.id, hit.layers, hit.created, cached=True)
         work.emit(StepStarted(started, vertex.short, vertex.name, vertex.stage, vertex.location))
         clock = time.perf_counter()
-        layers = work.executor.execute(vertex, inputs)
-        created = work.cache.save([key, by_content], layers, time.perf_counter() - clock, None)
-    return _Done(vertex.id, layers, created)
+        built = work.executor.execute(vertex, inputs)
+        keys = [by_content] if built.sure else []
+        if not built.sure or not work.unsure.isdisjoint(inputs):
+            work.unsure.add(vertex.id)
+        else:
+            keys.append(key)
+        created = work.cache.save(keys, built.layers, time.perf_counter() - clock, None)
+    return _Done(vertex.id, built.layers, created)

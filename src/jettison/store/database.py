@@ -138,7 +138,7 @@ class Database:
             if "full" in text:
                 raise StoreError(
                     f"the store's database cannot grow: no space left in {folder}",
-                    hint="remove what is not needed with `jettison prune`, or use another folder with --root",
+                    hint="remove images that are not needed, or use another folder with --root",
                 ) from error
             if "locked" in text:
                 raise StoreError(

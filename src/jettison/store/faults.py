@@ -16,7 +16,7 @@ def store_error(error: OSError, doing: str, folder: str) -> StoreError:
     if error.errno in _FULL:
         return StoreError(
             f"{doing}: no space left in {folder}",
-            hint="remove what is not needed with `jettison prune`, or use another folder with --root",
+            hint="remove images that are not needed, or use another folder with --root",
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StoreError(

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from jettison.errors import StoreError
 from jettison.store.base import Blob, Entry, Layer, LayerWriter
-from jettison.store.compress import compression_of
 from jettison.store.faults import faults
 from jettison.store.temporary import remove_tree
 
@@ -195,6 +194,8 @@ class Layers:
         if self.is_base(layer_id):
             self.fetch(layer)
             return layer
+        from jettison.store.compress import compression_of
+
         blob = layer.blob
         fits = clamp is None and blob and compression in (None, compression_of(blob.media_type))
         if fits and blob and self._store.blobs.has(blob.digest):

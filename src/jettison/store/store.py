@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from jettison.errors import StoreError
 from jettison.store.base import FetchBlob
@@ -20,7 +21,9 @@ from jettison.store.images import Images
 from jettison.store.layers import Layers
 from jettison.store.locks import locked
 from jettison.store.temporary import Session, WorkDir, remove_tree
-from jettison.store.view import LayerView
+
+if TYPE_CHECKING:
+    from jettison.store.view import LayerView
 
 LAYOUT_VERSION = 1
 _FOLDERS = ("", "blobs", "blobs/sha256", "layers", "tmp", "locks", "cache-mounts")
@@ -66,6 +69,8 @@ class Store:
 
     def view(self, layer_ids: Sequence[str]) -> LayerView:
         """The file tree of stacked layers, the lowest first."""
+        from jettison.store.view import LayerView
+
         layers = self.layers
 
         def tree(layer_id: str) -> str | None:

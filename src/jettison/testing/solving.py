@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from jettison.cache.key import CacheKey
 from jettison.graph.vertex import Vertex
-from jettison.solver.base import Hit, Layers
+from jettison.solver.base import Built, Hit, Layers
 
 
 @dataclass(slots=True)
@@ -34,11 +34,12 @@ class ScriptedExecutor:
     """Carries out every vertex by a function of its name; `ran` lists what ran, in order of starting.
 
     A vertex's result is its base's layers and one more, named by what `act` gives (by default, by its id).
-    `contexts` gives the context digest of a vertex by its name.
+    `contexts` gives the context digest of a vertex by its name; the files of `changing` ones change meanwhile.
     """
 
     act: Callable[[Vertex], str | None] = lambda vertex: None
     contexts: Mapping[str, str] = field(default_factory=dict)
+    changing: frozenset[str] = frozenset()
     ran: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -51,12 +52,12 @@ class ScriptedExecutor:
     def content_inputs(self, vertex: Vertex, inputs: dict[str, Layers]) -> tuple[Layers | str, ...]:
         return (*(inputs[name] for name in vertex.inputs), self.context_digest(vertex))
 
-    def execute(self, vertex: Vertex, inputs: dict[str, Layers]) -> Layers:
+    def execute(self, vertex: Vertex, inputs: dict[str, Layers]) -> Built:
         with self._lock:
             self.ran.append(vertex.name)
         layer = self.act(vertex)
         base = inputs[vertex.base] if vertex.base else ()
-        return (*base, vertex.short if layer is None else layer)
+        return Built((*base, vertex.short if layer is None else layer), vertex.name not in self.changing)
 
     def exclusive(self, key: str) -> AbstractContextManager[bool]:
         @contextmanager

@@ -101,6 +101,16 @@ def test_the_first_failure_is_raised_and_nothing_new_starts() -> None:
     assert [e.error for e in events if isinstance(e, StepFinished)] == ["", "b is broken"]
 
 
+def test_a_step_whose_files_changed_meanwhile_is_not_remembered_and_spoils_no_key() -> None:
+    cache = MemoryCache()
+    executor = ScriptedExecutor(contexts={"b": "one"}, changing=frozenset("b"), act=lambda v: v.name + "-odd")
+    run(DIAMOND, executor, cache)
+    again = ScriptedExecutor(contexts={"b": "one"}, act=lambda v: v.name)
+    solution = run(DIAMOND, again, cache)
+    assert again.ran == ["b", "d"]
+    assert solution.layers["d"][1:] == ("b", "d")
+
+
 def test_a_failure_is_not_remembered() -> None:
     cache = MemoryCache()
 
