@@ -26,6 +26,7 @@ ROWS = (
     ("request", "config", "platforms", "events"),
     ("errors",),
     ("location", "digests", "kernel", "version"),
+    ("dataclass",),
 )
 """Rooms from top to bottom. A room imports from rows below its own, never from its own row or above."""
 

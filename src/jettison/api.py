@@ -52,10 +52,9 @@ def build(
 ) -> BuildResult:
     """Build an image; the arguments mean what the options of `jettison build` mean.
 
-    `dockerfile` is the Dockerfile's own text. `environment` are the variables that build arguments and
-    secrets may take (default: this process's). `on_event` is called from several threads, one at a time.
-    Setting `cancel` stops the build. `config` wins over `root` and the configuration file. Raises the
-    classes of `jettison.errors`: StepFailed when a RUN fails, Cancelled when it was told to stop.
+    `dockerfile` is the Dockerfile's own text. `environment` is what build arguments and secrets may take
+    (default: this process's). `on_event` is called one at a time, from several threads. Setting `cancel`
+    stops the build. `config` wins over `root` and the file. Raises StepFailed when a RUN fails, and others.
     """
     request = BuildRequest(
         context=os.fspath(context),

@@ -225,13 +225,19 @@ class _Standard:
 _standard = _Standard()
 
 
-def _fields(value: Any) -> tuple[Field, ...]:
-    every: tuple[Field, ...] = value.__fields__
-    return every
+def _fields(value: Any) -> Any:
+    """As the standard function, and for standard dataclasses too."""
+    every = getattr(value, "__fields__", None)
+    if every is not None:
+        return every
+    import dataclasses
+
+    return dataclasses.fields(value)
 
 
 def _replace(value: Any, /, **changes: Any) -> Any:
-    for one in value.__fields__:
+    """As the standard function, and for standard dataclasses too."""
+    for one in _fields(value):
         if one.name not in changes:
             changes[one.name] = getattr(value, one.name)
     return value.__class__(**changes)
