@@ -107,12 +107,6 @@ def add_files(work: Lowering, state: StageState, instruction: Add) -> None:
     assert isinstance(done, Add)
     remote = [source for source in done.sources if is_url(source) or is_git(source)]
     local = tuple(source for source in done.sources if source not in remote)
-    if done.checksum and local:
-        raise GraphError(
-            "ADD --checksum is for URLs and git repositories only",
-            hint=f"{local[0]!r} is a local source: its content is part of the build anyway",
-            location=done.location,
-        )
     base = _copy_op(state, done)
     base = replace(base, dest_is_dir=base.dest_is_dir or len(done.sources) > 1)
     if local or done.files:

@@ -21,14 +21,36 @@ from jettison.graph.ops import (
 
 OPS: list[Op] = [
     SourceOp(("sha256:1",), "linux/amd64"),
-    CopyOp("/a", True, ("x", "y"), "", (InlineFile("f", "text\n"),), "1:2", "755", True, True, ("*.md",), True, True),
+    CopyOp(
+        "/a",
+        True,
+        ("x", "y"),
+        "",
+        (InlineFile("f", "text\n"),),
+        "1:2",
+        "755",
+        True,
+        True,
+        ("*.md",),
+        True,
+        True,
+    ),
     CopyOp("/a", False),
     CopyOp("/a", False, context=""),
     MkdirOp("/w", "1000"),
     HttpOp("http://h/f", "f", "", "", "etag"),
     GitOp("git://h/r", "c", "", True),
-    RunOp(("sh", "-c", "x"), ("A=1",), "/", "", (MountOp("cache", "/c", mode=0o700, id="k"),), (InlineFile("E", "#!"),)),
-    RunOp(("x",), (), "/", "", (MountOp("bind", "/c", 1, "/s", False),), network="none", hosts=("a:1.2.3.4",)),
+    RunOp(
+        ("sh", "-c", "x"),
+        ("A=1",),
+        "/",
+        "",
+        (MountOp("cache", "/c", mode=0o700, id="k"),),
+        (InlineFile("E", "#!"),),
+    ),
+    RunOp(
+        ("x",), (), "/", "", (MountOp("bind", "/c", 1, "/s", False),), network="none", hosts=("a:1.2.3.4",)
+    ),
 ]
 
 

@@ -9,7 +9,9 @@ from jettison.solver.state import SolverState, needed_vertices, tainted_vertices
 
 
 def vertex(name: str, *inputs: str, base: str = "", forced: bool = False) -> Vertex:
-    return Vertex(name, MkdirOp("/" + name, ""), inputs, base or (inputs[0] if inputs else ""), name, "s", None, forced)
+    return Vertex(
+        name, MkdirOp("/" + name, ""), inputs, base or (inputs[0] if inputs else ""), name, "s", None, forced
+    )
 
 
 def graph(*vertices: Vertex, target: str) -> BuildGraph:
@@ -58,7 +60,9 @@ def test_what_builds_on_a_forced_step_is_tainted() -> None:
 
 
 def test_a_base_that_is_no_input_is_waited_for_too() -> None:
-    link = graph(vertex("a"), vertex("b"), Vertex("c", MkdirOp("/c", ""), ("b",), "a", "c", "s", None), target="c")
+    link = graph(
+        vertex("a"), vertex("b"), Vertex("c", MkdirOp("/c", ""), ("b",), "a", "c", "s", None), target="c"
+    )
     state = SolverState.begin(link, {})
     assert {state.start(), state.start()} == {"a", "b"}
     state.finish("b", ())
