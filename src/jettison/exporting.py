@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from jettison.dataclass import dataclass, replace
 from jettison.errors import UsageError
 from jettison.events import Emit, Exported, Warned
 from jettison.exporters.attributes import annotations_of, check_attributes, flag

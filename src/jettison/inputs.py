@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 
+from jettison.dataclass import dataclass, replace
 from jettison.errors import NotFound, SourceError, UsageError
 from jettison.request import BuildRequest
 

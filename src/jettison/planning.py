@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
+from jettison.dataclass import dataclass, replace
 from jettison.dockerfile.instructions import Dockerfile, Instruction
 from jettison.dockerfile.parser import parse
 from jettison.errors import DockerfileError, RegistryError, SourceError, UsageError

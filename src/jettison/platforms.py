@@ -6,8 +6,8 @@ Follows the OCI image-spec (Image Index: platform) and the normalisation of cont
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
+from jettison.dataclass import dataclass
 from jettison.errors import UsageError
 
 _ARCHITECTURES = {

@@ -152,7 +152,9 @@ def _enter() -> int:
 
 def _stop_when_alone(cancel: threading.Event) -> None:
     """The caller keeps standard input open as long as it wants the build."""
-    sys.stdin.buffer.read()
+    # Not through sys.stdin: its lock must be free when the interpreter ends.
+    while os.read(0, 4096):
+        pass
     cancel.set()
 
 

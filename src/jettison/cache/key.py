@@ -8,9 +8,9 @@ stage with an equal result does not rebuild what reads it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from jettison.dataclass import dataclass
 from jettison.digests import digest_of
 
 GENERATION = 1

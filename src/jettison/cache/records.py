@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from jettison.cache.key import CacheKey
+from jettison.dataclass import dataclass
 from jettison.digests import canonical_json
 from jettison.store.database import Database
 

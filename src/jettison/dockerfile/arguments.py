@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from jettison.dataclass import dataclass
 from jettison.dockerfile import flags as flag_specs
 from jettison.dockerfile.execform import read_list
 from jettison.dockerfile.flags import Flags, Spec, read_flags

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from posixpath import normpath
 
+from jettison.dataclass import dataclass
 from jettison.dockerfile.glob import read_class
 from jettison.dockerfile.mistake import Mistake
 from jettison.errors import DockerfileError, Problem

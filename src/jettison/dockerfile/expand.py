@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
+from jettison.dataclass import replace
 from jettison.dockerfile import values
 from jettison.dockerfile.instructions import (
     Add,

@@ -6,9 +6,9 @@ Equality ignores where an instruction stands: two that say the same are equal.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import ClassVar
 
+from jettison.dataclass import dataclass, field
 from jettison.location import Location
 
 _LEADING_TABS = re.compile(r"^\t+", re.MULTILINE)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 
+from jettison.dataclass import dataclass, replace
 from jettison.dockerfile.heredoc import announced
 from jettison.dockerfile.instructions import Heredoc
 from jettison.dockerfile.mistake import Mistake, shown

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from jettison.dataclass import dataclass, field
 from jettison.dockerfile.instructions import Mount
 from jettison.dockerfile.mistake import Mistake, nearest, shown
 from jettison.dockerfile.values import boolean, size

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from jettison.dataclass import replace
 from jettison.dockerfile.grammar import read_instruction
 from jettison.dockerfile.instructions import Arg, Dockerfile, From, Instruction, Stage
 from jettison.dockerfile.lines import (

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from itertools import chain
 
+from jettison.dataclass import replace
 from jettison.errors import SourceError, StoreError
 from jettison.executor.mode import parse_mode
 from jettison.executor.owner import resolve_owner

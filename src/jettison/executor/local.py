@@ -6,11 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jettison.cache import records
 from jettison.cache.key import CacheKey
+from jettison.dataclass import dataclass, field
 from jettison.digests import digest_of
 from jettison.errors import JettisonError
 from jettison.events import Emit, StepOutput, Warned

@@ -6,9 +6,9 @@ import os
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from jettison.dataclass import dataclass, field
 from jettison.errors import NotFound
 from jettison.graph.ops import MountOp, RunOp
 from jettison.graph.vertex import Vertex

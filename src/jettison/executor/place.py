@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import BinaryIO, NamedTuple
 
+from jettison.dataclass import dataclass, replace
 from jettison.errors import SourceError
 from jettison.store.base import Entry, FileTree, LayerWriter, Node
 

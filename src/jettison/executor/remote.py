@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from jettison.dataclass import dataclass
 from jettison.errors import JettisonError
 from jettison.graph.ops import GitOp, HttpOp
 from jettison.graph.state import Remote

@@ -7,8 +7,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 
+from jettison.dataclass import dataclass
 from jettison.errors import SandboxError, StepFailed
 from jettison.executor.mounts import StepMounts, mount_targets
 from jettison.graph.ops import RunOp

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from jettison.dataclass import dataclass
 from jettison.digests import digest_of
 from jettison.dockerfile.dockerignore import Matcher, make_patterns
 from jettison.dockerfile.glob import match

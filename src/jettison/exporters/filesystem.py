@@ -10,9 +10,9 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import BinaryIO
 
+from jettison.dataclass import replace
 from jettison.errors import ExportError
 from jettison.exporters.place import opened, reported
 from jettison.oci.archive import pour

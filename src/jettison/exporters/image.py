@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
+from jettison.dataclass import dataclass, replace
 from jettison.digests import digest_of_bytes
 from jettison.errors import ExportError, NotFound
 from jettison.oci import media

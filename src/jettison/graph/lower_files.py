@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from posixpath import join, normpath
 
+from jettison.dataclass import replace
 from jettison.dockerfile.expand import expand_instruction
 from jettison.dockerfile.instructions import Add, Copy, Workdir
 from jettison.errors import GraphError

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from posixpath import basename
 from typing import Any, Literal, cast
 
+from jettison.dataclass import replace
 from jettison.dockerfile.expand import expand_instruction
 from jettison.dockerfile.instructions import Mount, Run
 from jettison.errors import GraphError

@@ -7,8 +7,9 @@ a remote worker would receive.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
+
+from jettison.dataclass import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ and a global ARG is seen in a stage only after the stage names it again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
+from jettison.dataclass import dataclass, field
 from jettison.platforms import Platform
 
 PROXIES = tuple(

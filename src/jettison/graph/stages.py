@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from jettison.dataclass import dataclass
 from jettison.dockerfile.expand import expand
 from jettison.dockerfile.instructions import Copy, Dockerfile, Instruction, Onbuild, Run, Stage
 from jettison.errors import GraphError, UsageError

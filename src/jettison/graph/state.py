@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from jettison.dataclass import dataclass, field
 from jettison.digests import digest_of
 from jettison.graph.history import entry
 from jettison.graph.ops import GitOp, HttpOp, Op, to_json

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from jettison.dataclass import dataclass
 from jettison.graph.ops import Op
 from jettison.location import Location
 from jettison.oci.config import History, ImageConfig

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
+from jettison.dataclass import dataclass, field
 from jettison.digests import is_digest
 from jettison.errors import SourceError
 from jettison.oci.descriptor import text

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from jettison.dataclass import dataclass
 from jettison.oci import reference
 from jettison.oci.config import ImageConfig
 from jettison.oci.manifest import Manifest

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
+from jettison.dataclass import dataclass, replace
 from jettison.errors import SourceError, UsageError
 from jettison.oci import media, reference
 from jettison.oci.archive import Files

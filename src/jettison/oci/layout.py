@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import BinaryIO
 
+from jettison.dataclass import dataclass, replace
 from jettison.digests import digest_of_bytes, hex_of, is_digest
 from jettison.errors import NotFound, SourceError, UsageError
 from jettison.oci import media, reference

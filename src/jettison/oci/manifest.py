@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import Any
 
+from jettison.dataclass import dataclass, field
 from jettison.errors import NotFound, SourceError
 from jettison.oci import media
 from jettison.oci.descriptor import Descriptor, from_json, text, texts

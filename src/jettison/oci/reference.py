@@ -9,8 +9,8 @@ repository prefix `library/`, and the tag `latest` where there is no digest eith
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 
+from jettison.dataclass import dataclass, replace
 from jettison.digests import is_digest
 from jettison.errors import UsageError
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from jettison.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ import functools
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from jettison import kernel
+from jettison.dataclass import dataclass
 from jettison.errors import Cancelled, SandboxError
 from jettison.sandbox import complaints, process
 from jettison.sandbox.base import ProcessSpec, Sandbox

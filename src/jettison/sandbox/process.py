@@ -12,9 +12,9 @@ import select
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from jettison import kernel
+from jettison.dataclass import dataclass
 
 _TICK_MS = 50
 """How often `cancel` is looked at."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NoReturn
 
 from jettison import kernel
+from jettison.dataclass import dataclass
 from jettison.errors import SandboxError
 
 MARK = "JETTISON_ROOTLESS"

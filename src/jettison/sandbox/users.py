@@ -6,8 +6,7 @@ read from a mounted root filesystem and from layers alike.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from jettison.dataclass import dataclass
 from jettison.errors import NotFound, SandboxError
 
 _LIMIT = 1 << 31

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
 from jettison.cache.key import CacheKey
+from jettison.dataclass import dataclass
 from jettison.graph.vertex import Vertex
 
 Layers = tuple[str, ...]

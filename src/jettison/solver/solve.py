@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
 
 from jettison.cache.key import CacheKey, content_key, definition_key
+from jettison.dataclass import dataclass, field
 from jettison.errors import Cancelled, JettisonError
 from jettison.events import Emit, StepFinished, StepStarted
 from jettison.graph.ops import to_json

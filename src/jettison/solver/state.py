@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from jettison.dataclass import dataclass, field
 from jettison.graph.vertex import BuildGraph
 from jettison.solver.base import Layers
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from jettison.dataclass import dataclass
 from jettison.oci.config import ImageConfig
 from jettison.store.base import Blob
 

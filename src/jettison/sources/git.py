@@ -7,10 +7,10 @@ import posixpath
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from jettison.dataclass import dataclass, replace
 from jettison.errors import Cancelled, NotFound, SourceError
 from jettison.graph.ops import GitOp
 from jettison.store.base import Entry, LayerWriter

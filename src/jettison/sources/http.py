@@ -6,10 +6,10 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from jettison.dataclass import dataclass, field
 from jettison.errors import Cancelled, NotFound, SourceError
 from jettison.graph.ops import HttpOp
 from jettison.store.base import Entry, LayerWriter

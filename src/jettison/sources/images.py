@@ -9,9 +9,9 @@ the name away: it is kept under its digest, and the store remembers which one th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jettison.dataclass import dataclass
 from jettison.errors import NotFound, RegistryError, SourceError
 from jettison.oci.config import ImageConfig, parse_config
 from jettison.oci.manifest import Manifest, parse, rank

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import cast
 
+from jettison.dataclass import replace
 from jettison.digests import digest_of_bytes
 from jettison.errors import NotFound, SourceError, StoreError, UsageError
 from jettison.oci import docker_archive, media, reference

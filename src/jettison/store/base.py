@@ -7,8 +7,9 @@ without leading or trailing slash; the root itself is the empty string.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import BinaryIO, Literal, Protocol
+
+from jettison.dataclass import dataclass
 
 Kind = Literal["file", "dir", "symlink", "hardlink", "char", "block", "fifo", "whiteout", "opaque"]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from hashlib import sha256
 from typing import BinaryIO
 
+from jettison.dataclass import replace
 from jettison.store.base import Blob, Entry, Layer
 from jettison.store.blobs import Blobs
 from jettison.store.compress import MEDIA_TYPES, compressor

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from jettison.dataclass import dataclass
 
 if TYPE_CHECKING:
     from jettison.store.database import Database

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 
+from jettison.dataclass import replace
 from jettison.errors import StoreError
 from jettison.store.base import Entry
 

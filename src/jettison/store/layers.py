@@ -6,9 +6,9 @@ import json
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from jettison.dataclass import replace
 from jettison.errors import StoreError
 from jettison.store.base import Blob, Entry, Layer, LayerWriter
 from jettison.store.faults import faults

@@ -6,9 +6,9 @@ import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from jettison.dataclass import dataclass
 from jettison.errors import StoreError
 from jettison.store import xattrs
 from jettison.store.base import Entry, FileTree, Node

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
+from jettison.dataclass import replace
 from jettison.errors import StoreError
 from jettison.store.base import Entry
 from jettison.store.sparse import Parts, of_header, of_records, written_out

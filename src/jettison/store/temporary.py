@@ -7,9 +7,9 @@ import os
 import stat
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 
+from jettison.dataclass import dataclass
 from jettison.store.faults import faults
 from jettison.store.locks import still_named, try_lock
 

@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
 
 from jettison.cache.key import CacheKey
+from jettison.dataclass import dataclass, field
 from jettison.graph.vertex import Vertex
 from jettison.solver.base import Built, Hit, Layers
 

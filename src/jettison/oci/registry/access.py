@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from jettison.config import Config, RegistryConfig
+from jettison.dataclass import dataclass, field
 
 if TYPE_CHECKING:
     from jettison.oci.registry.client import Client

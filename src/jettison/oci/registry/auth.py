@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from jettison.dataclass import dataclass
 from jettison.errors import RegistryError
 from jettison.oci.registry.credentials import Credential, Found
 from jettison.oci.registry.endpoints import is_loopback

@@ -7,11 +7,11 @@ and how it wants callers to identify themselves (distribution-spec, Endpoints: e
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urljoin, urlsplit
 
+from jettison.dataclass import dataclass
 from jettison.errors import RegistryError
 from jettison.oci.registry.auth import Answer, Authenticator
 from jettison.oci.registry.credentials import Found

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from jettison.dataclass import dataclass
 
 _HUB = "https://index.docker.io/v1/"
 _HUB_NAMES = frozenset(("docker.io", "index.docker.io", "registry-1.docker.io"))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from jettison.dataclass import dataclass
 from jettison.errors import ConfigError
 
 if TYPE_CHECKING:

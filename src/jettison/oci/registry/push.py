@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from threading import Event, Lock
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote, urljoin
 
+from jettison.dataclass import dataclass
 from jettison.errors import Cancelled, RegistryError
 from jettison.oci.manifest import LARGEST
 from jettison.oci.reference import Reference

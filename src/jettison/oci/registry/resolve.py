@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jettison.dataclass import dataclass
 from jettison.errors import SourceError
 from jettison.oci import media
 from jettison.oci.config import ImageConfig, parse_config
