@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
 
 from jettison.dataclass import dataclass, replace
 from jettison.dockerfile.instructions import Dockerfile, Instruction
 from jettison.dockerfile.parser import parse
-from jettison.errors import DockerfileError, RegistryError, SourceError, UsageError
+from jettison.errors import DockerfileError, Problem, RegistryError, SourceError, UsageError
 from jettison.events import BaseResolved, Emit, Warned
 from jettison.graph.lower import image_triggers, lower
 from jettison.graph.lower_run import HOSTNAME_ARG
@@ -17,6 +20,7 @@ from jettison.graph.stages import Origin, StageGraph, StagePlan, build_stage_gra
 from jettison.graph.state import Remote, ResolvedImage, Settings
 from jettison.graph.vertex import BuildGraph
 from jettison.inputs import Contexts
+from jettison.location import Location
 from jettison.platforms import Platform, native
 from jettison.platforms import parse as parse_platform
 from jettison.request import BuildRequest
@@ -24,6 +28,7 @@ from jettison.sources.base import BaseImage
 
 _BUILTIN_ARGS = {*PROXIES, HOSTNAME_ARG, "SOURCE_DATE_EPOCH", "BUILDKIT_INLINE_CACHE", "BUILDKIT_SYNTAX"}
 
+T = TypeVar("T")
 ResolveImage = Callable[[Origin, Platform], BaseImage]
 
 
@@ -90,7 +95,7 @@ def make_plan(
     emit: Emit,
     now: Callable[[], float],
 ) -> Plan:
-    """All between the parsed file and the solver. Raises DockerfileError, GraphError, and as `resolve` does."""
+    """All between the parsed file and the solver. Raises DockerfileError and GraphError, or as `resolve`."""
     target = parse_platform(request.platform) if request.platform else native()
     arguments = build_arguments(request)
     scope = GlobalScope(arguments, platform_args(native(), target, ""))
@@ -113,6 +118,13 @@ def make_plan(
     for message, location in graph.warnings:
         emit(Warned(now(), message, location))
     _warn_unused(arguments, dockerfile, emit, now)
+    if "error=true" in dockerfile.directives.get("check", "").replace(" ", ""):
+        place = Location(dockerfile.path, 1, 1)
+        emit(
+            Warned(
+                now(), "check=error=true has no effect: there are no build checks yet", place
+            )
+        )
     proxies = {name: value for name, value in arguments.items() if name in PROXIES}
     return Plan(graph, dockerfile, tuple(tags), proxies, source_date_epoch(request, arguments))
 
@@ -179,12 +191,33 @@ def _resolve_all(
         emit(BaseResolved(now(), base.name, base.digest, base.origin))
         return ResolvedImage(base.name, base.config)
 
-    if len(missing) < 2:
-        return {key: one(*value) for key, value in missing.items()}
-    from concurrent.futures import ThreadPoolExecutor
+    return dict(zip(missing, side_by_side([partial(one, *value) for value in missing.values()]), strict=True))
 
-    with ThreadPoolExecutor(min(8, len(missing))) as pool:
-        return dict(zip(missing, pool.map(lambda value: one(*value), missing.values()), strict=True))
+
+def side_by_side(tasks: Sequence[Callable[[], T]]) -> list[T]:
+    """Run some tasks in threads, for they mostly wait; their results in order, or the first one's error.
+
+    A thread pool would do the same, but importing one takes longer than all that is known locally.
+    """
+    results: dict[int, T] = {}
+    errors: dict[int, BaseException] = {}
+
+    def body(number: int, task: Callable[[], T]) -> None:
+        try:
+            results[number] = task()
+        except BaseException as error:
+            errors[number] = error
+
+    threads = [threading.Thread(target=body, args=item) for item in enumerate(tasks[1:], 1)]
+    for thread in threads:
+        thread.start()
+    if tasks:
+        body(0, tasks[0])
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[min(errors)]
+    return [results[number] for number in range(len(tasks))]
 
 
 def _warn_unused(
@@ -208,8 +241,5 @@ def parse_file(data: bytes, path: str) -> Dockerfile:
     """Parse a Dockerfile that must have at least one stage."""
     dockerfile = parse(data, path)
     if not dockerfile.stages:
-        from jettison.errors import Problem
-        from jettison.location import Location
-
         raise DockerfileError((Problem("no build stage: the file has no FROM", Location(path, 1, 1)),))
     return dockerfile
