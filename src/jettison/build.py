@@ -58,8 +58,9 @@ def build(
         with Store.open(config.root) as store:
             solution, result = _build(request, config, store, emit, cancel)
             ran, cached = solution.ran, solution.cached
-    except JettisonError as error:
-        emit(BuildFinished(time.time(), time.perf_counter() - started, ran, cached, error.message))
+    except BaseException as error:
+        text = error.message if isinstance(error, JettisonError) else str(error) or type(error).__name__
+        emit(BuildFinished(time.time(), time.perf_counter() - started, ran, cached, text))
         raise
     seconds = time.perf_counter() - started
     emit(BuildFinished(time.time(), seconds, ran, cached))

@@ -120,11 +120,7 @@ def make_plan(
     _warn_unused(arguments, dockerfile, emit, now)
     if "error=true" in dockerfile.directives.get("check", "").replace(" ", ""):
         place = Location(dockerfile.path, 1, 1)
-        emit(
-            Warned(
-                now(), "check=error=true has no effect: there are no build checks yet", place
-            )
-        )
+        emit(Warned(now(), "check=error=true has no effect: there are no build checks yet", place))
     proxies = {name: value for name, value in arguments.items() if name in PROXIES}
     return Plan(graph, dockerfile, tuple(tags), proxies, source_date_epoch(request, arguments))
 
@@ -155,16 +151,18 @@ def _resolve_needed(
     triggers: dict[int, Sequence[Instruction]] = {}
     while True:
         needed = stages.needed((plan.stage.index for plan in targets), triggers)
-        missing: dict[tuple[str, str], tuple[Origin, Platform, StagePlan]] = {}
+        missing: dict[tuple[str, str], _Wanted] = {}
         for index in sorted(needed):
             plan = stages.plans[index]
-            for origin in stages.reads(index, triggers):
+            for origin, location in stages.reads(index, triggers):
                 image = origin.kind == "image" or (
                     origin.kind == "context" and origin.name in contexts.images
                 )
                 if image and origin.name and (origin.name, str(plan.platform)) not in found:
-                    missing.setdefault((origin.name, str(plan.platform)), (origin, plan.platform, plan))
-        found.update(_resolve_all(missing, resolve, emit, now))
+                    missing.setdefault(
+                        (origin.name, str(plan.platform)), _Wanted(origin, plan.platform, location)
+                    )
+        found.update(_resolve_all(stages, missing, resolve, emit, now))
         before = len(triggers)
         for index in needed:
             plan = stages.plans[index]
@@ -175,23 +173,36 @@ def _resolve_needed(
             return needed, found
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """An image that some instruction names."""
+
+    origin: Origin
+    platform: Platform
+    location: Location
+
+
 def _resolve_all(
-    missing: Mapping[tuple[str, str], tuple[Origin, Platform, StagePlan]],
+    stages: StageGraph,
+    missing: Mapping[tuple[str, str], _Wanted],
     resolve: ResolveImage,
     emit: Emit,
     now: Callable[[], float],
 ) -> dict[tuple[str, str], ResolvedImage]:
-    def one(origin: Origin, platform: Platform, plan: StagePlan) -> ResolvedImage:
+    def one(wanted: _Wanted) -> ResolvedImage:
         try:
-            base = resolve(origin, platform)
+            base = resolve(wanted.origin, wanted.platform)
         except (SourceError, RegistryError, UsageError) as error:
             if error.location is None:
-                error.location = plan.stage.location
+                error.location = wanted.location
+            near = stages.near(wanted.origin.name)
+            if near:
+                error.hint = f"did you mean the stage {near!r}? {error.hint or ''}".strip()
             raise
         emit(BaseResolved(now(), base.name, base.digest, base.origin))
         return ResolvedImage(base.name, base.config)
 
-    return dict(zip(missing, side_by_side([partial(one, *value) for value in missing.values()]), strict=True))
+    return dict(zip(missing, side_by_side([partial(one, value) for value in missing.values()]), strict=True))
 
 
 def side_by_side(tasks: Sequence[Callable[[], T]]) -> list[T]:

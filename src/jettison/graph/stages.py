@@ -105,16 +105,24 @@ class StageGraph:
             index = todo.pop()
             if index not in seen:
                 seen.add(index)
-                todo += [origin.index for origin in self.reads(index, extra) if origin.kind == "stage"]
+                todo += [origin.index for origin, _ in self.reads(index, extra) if origin.kind == "stage"]
         return seen
 
-    def reads(self, index: int, extra: Mapping[int, Sequence[Instruction]]) -> list[Origin]:
-        """Everything that a stage is based on or copies or mounts from."""
+    def reads(self, index: int, extra: Mapping[int, Sequence[Instruction]]) -> list[tuple[Origin, Location]]:
+        """Everything that a stage is based on or copies or mounts from, and the instruction that says so."""
         plan = self.plans[index]
-        out = [plan.base]
+        out = [(plan.base, plan.stage.location)]
         for instruction in (*self.triggers(plan), *extra.get(index, ()), *plan.stage.instructions):
-            out += [self.source(text, plan, instruction.location) for text in froms(instruction)]
+            place = instruction.location
+            out += [(self.source(text, plan, place), place) for text in froms(instruction)]
         return out
+
+    def near(self, name: str) -> str | None:
+        """The stage that somebody who wrote `name` may have meant."""
+        from difflib import get_close_matches
+
+        names = [plan.stage.name for plan in self.plans if plan.stage.name]
+        return next(iter(get_close_matches(name.lower(), names, n=1, cutoff=0.7)), None)
 
     def triggers(self, plan: StagePlan) -> list[Instruction]:
         """The ONBUILD instructions of the stage that a stage is based on."""
