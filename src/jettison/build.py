@@ -31,7 +31,7 @@ from jettison.platforms import Platform
 from jettison.request import BuildRequest, BuildResult, BuiltImage
 from jettison.solver.solve import Solution, solve
 from jettison.sources.base import BaseImage
-from jettison.sources.context import find_ignore, open_context
+from jettison.sources.context import ContextTree, find_ignore, open_context
 from jettison.sources.memo import Memo, memo_name
 from jettison.store.base import Blob
 from jettison.store.store import Store
@@ -77,7 +77,7 @@ def _build(
     folder = contexts.folders[""]
     data, shown, path = read_dockerfile(request, folder)
     trees = {
-        name: open_context(context, find_ignore(context, path if not name else ""))
+        name: _open_tree(context, path if not name else "")
         for name, context in contexts.folders.items()
     }
     access = _access(config, request.environment)
@@ -137,6 +137,11 @@ def _open_contexts(request: BuildRequest, store: Store) -> tuple[Contexts, Build
                 hint="give the folder that holds the files, often: .",
             )
     return Contexts({"": folder, **contexts.folders}, contexts.images), request
+
+
+def _open_tree(folder: str, dockerfile_path: str) -> ContextTree:
+    found = find_ignore(folder, dockerfile_path)
+    return open_context(folder, None) if found is None else open_context(folder, found[1], found[0])
 
 
 def _access(config: Config, environment: Mapping[str, str]) -> Callable[[], RegistryAccess]:

@@ -329,7 +329,7 @@ def _missing(op: CopyOp, tree: FileTree, text: str, path: str) -> NotFound:
     else:
         flag, where = "", f"the build context {op.context!r}" if op.context else "the build context"
     if isinstance(tree, Ignoring) and (line := tree.ignored_by(path)) is not None:
-        hint = f'it is there, but the ignore file excludes it with the line "{line}"'
+        hint = f"it is there, but {line} excludes it"
         return NotFound(f'COPY{flag}: "{text}" not found in {where}', hint=hint)
     return NotFound(f'COPY{flag}: "{text}" not found in {where}', hint=_nearest(tree, path))
 

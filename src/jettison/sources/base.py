@@ -1,4 +1,4 @@
-"""What every source of base images gives: an image that is pinned, its layers known but perhaps not fetched."""
+"""What every source of base images gives: a pinned image, its layers known but perhaps not fetched."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class BaseLayer:
 class BaseImage:
     """A base image, pinned to one manifest.
 
-    `name` is the full reference, `digest` that of the image manifest. `origin` says to a person where
-    it came from ("local store", "registry …", "named context …"). `fetch_from` is stored with every layer and tells
-    `sources.fetch.fetch_blob` where a missing blob is to be had ("" when all are in the store).
+    `name` is the full reference, `digest` that of the image manifest. `origin` says to a person where it
+    came from ("local store", "registry …", "named context …"). `fetch_from` is stored with every layer
+    and tells `sources.fetch.fetch_blob` where a missing blob is to be had ("" when all are in the store).
     """
 
     name: str

@@ -20,9 +20,10 @@ class ContextTree:
     `folder` is absolute.
     """
 
-    def __init__(self, folder: str, matcher: Matcher | None = None) -> None:
+    def __init__(self, folder: str, matcher: Matcher | None = None, ignore_name: str = _IGNORE) -> None:
         self.folder = folder
         self._matcher = matcher
+        self._ignore_name = ignore_name
         self._read: dict[str, dict[str, Node]] = {}
         self._stats: dict[str, os.stat_result] = {}
         self._root = _node(os.stat(folder), folder)
@@ -58,13 +59,13 @@ class ContextTree:
         return self._stats.get(file) or os.lstat(file)
 
     def ignored_by(self, path: str) -> str | None:
-        """The line of the ignore file that hides something which is in the folder, or None."""
+        """The line that hides something which is in the folder, as `.dockerignore:3 ("dist")`, or None."""
         if self._matcher is None or not os.path.lexists(f"{self.folder}/{path}"):
             return None
         if not self._matcher.ignored(path):
             return None
         line = self._matcher.why(path)
-        return line.text if line is not None else None
+        return f'{self._ignore_name}:{line.line} ("{line.text}")' if line is not None else None
 
     def _children(self, path: str) -> dict[str, Node]:
         known = self._read.get(path)
@@ -137,8 +138,8 @@ def _node(got: os.stat_result, path: str) -> Node:
     return Node(kind, bits, got.st_uid, got.st_gid, times, 0, "", device)
 
 
-def open_context(folder: str, ignore: bytes | None) -> ContextTree:
-    """The build context in a folder, without what the ignore file's text excludes.
+def open_context(folder: str, ignore: bytes | None, ignore_name: str = _IGNORE) -> ContextTree:
+    """The build context in a folder, without what the ignore file's text excludes; messages use its name.
 
     Raises NotFound when there is no such folder.
     """
@@ -148,12 +149,12 @@ def open_context(folder: str, ignore: bytes | None) -> ContextTree:
             f"the build context {folder!r} is not a folder",
             hint="give the folder that holds the files to copy, often: .",
         )
-    patterns = parse_ignore(ignore) if ignore else ()
-    return ContextTree(absolute, Matcher(patterns) if patterns else None)
+    patterns = parse_ignore(ignore, ignore_name) if ignore else ()
+    return ContextTree(absolute, Matcher(patterns) if patterns else None, ignore_name)
 
 
-def find_ignore(folder: str, dockerfile_path: str) -> bytes | None:
-    """The text of the ignore file: NAME.dockerignore beside the Dockerfile, else the context's .dockerignore.
+def find_ignore(folder: str, dockerfile_path: str) -> tuple[str, bytes] | None:
+    """Name and text of the ignore file: NAME.dockerignore beside the Dockerfile, else .dockerignore.
 
     Raises SourceError when it is a symlink to somewhere outside: the context is
     not to be trusted with what else is on this machine.
@@ -171,7 +172,7 @@ def find_ignore(folder: str, dockerfile_path: str) -> bytes | None:
             )
         try:
             with open(real, "rb") as stream:
-                return stream.read()
+                return os.path.basename(path), stream.read()
         except OSError as error:
             raise SourceError(f"cannot read {path}: {error.strerror}") from error
     return None

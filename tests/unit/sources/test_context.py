@@ -33,7 +33,7 @@ def test_what_is_ignored_is_not_there(tmp_path: Path) -> None:
     tree = open_context(str(tmp_path), b"drop\nnode\n")
     assert everything(tree) == ["keep", "s", "s/drop", "s/keep"]
     assert tree.lookup("drop") is None and tree.lookup("node/x") is None and tree.lookup("keep/x") is None
-    assert tree.ignored_by("node/x") == "node" and tree.ignored_by("nosuch") is None
+    assert tree.ignored_by("node/x") == '.dockerignore:2 ("node")' and tree.ignored_by("nosuch") is None
     with pytest.raises(NotFound):
         tree.open("drop")
 
@@ -89,9 +89,9 @@ def test_the_ignore_file_of_the_dockerfile_wins(tmp_path: Path) -> None:
     assert find_ignore(str(tmp_path), str(tmp_path / "Dockerfile")) is None
     (tmp_path / ".dockerignore").write_bytes(b"general")
     (tmp_path / "sub/my.df.dockerignore").write_bytes(b"own")
-    assert find_ignore(str(tmp_path), str(tmp_path / "Dockerfile")) == b"general"
-    assert find_ignore(str(tmp_path), str(tmp_path / "sub/my.df")) == b"own"
-    assert find_ignore(str(tmp_path), "") == b"general"
+    assert find_ignore(str(tmp_path), str(tmp_path / "Dockerfile")) == (".dockerignore", b"general")
+    assert find_ignore(str(tmp_path), str(tmp_path / "sub/my.df")) == ("my.df.dockerignore", b"own")
+    assert find_ignore(str(tmp_path), "") == (".dockerignore", b"general")
 
 
 def test_an_ignore_file_outside_is_refused(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_an_ignore_file_outside_is_refused(tmp_path: Path) -> None:
         find_ignore(str(tmp_path / "c"), str(tmp_path / "c/Dockerfile"))
     (tmp_path / "c/.dockerignore").unlink()
     (tmp_path / "c/.dockerignore").symlink_to("real")
-    assert find_ignore(str(tmp_path / "c"), str(tmp_path / "c/Dockerfile")) == b"c/real"
+    assert find_ignore(str(tmp_path / "c"), str(tmp_path / "c/Dockerfile")) == (".dockerignore", b"c/real")
 
 
 @pytest.fixture
