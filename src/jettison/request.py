@@ -66,7 +66,7 @@ class BuildRequest:
 
 @dataclass(frozen=True, slots=True)
 class BuiltImage:
-    """One target's image. `image_id` is the digest of its configuration; `size` counts compressed layer bytes."""
+    """One target's image. `image_id` is its configuration's digest; `size` counts compressed bytes."""
 
     target: str
     image_id: str

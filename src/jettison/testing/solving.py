@@ -34,7 +34,7 @@ class ScriptedExecutor:
     """Carries out every vertex by a function of its name; `ran` lists what ran, in order of starting.
 
     A vertex's result is its base's layers and one more, named by what `act` gives (by default, by its id).
-    `contexts` gives the context digest of a vertex by its name; the files of `changing` ones change meanwhile.
+    `contexts` gives a vertex's context digest by its name; the files of `changing` ones change meanwhile.
     """
 
     act: Callable[[Vertex], str | None] = lambda vertex: None

@@ -146,7 +146,8 @@ def test_copies_say_where_their_files_come_from() -> None:
 
 def test_mounts_become_inputs() -> None:
     graph = lowered(
-        "FROM a AS x\nRUN make\nFROM a\nRUN --mount=from=x,source=/s,target=/t --mount=type=cache,target=c y\n"
+        "FROM a AS x\nRUN make\nFROM a\n"
+        "RUN --mount=from=x,source=/s,target=/t --mount=type=cache,target=c y\n"
     )
     vertex = list(graph.vertices.values())[-1]
     assert isinstance(vertex.op, RunOp)
