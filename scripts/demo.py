@@ -119,7 +119,7 @@ def build(name: str, stages: tuple[str, ...]) -> None:
     words = ["build", "--progress", "plain"]
     for stage in stages:
         words += ["-t", f"{stage}={name}:{stage}"]
-    jettison(*words, "-t", name, f"examples/{name}")
+    jettison(*words, "-t", f"final={name}", f"examples/{name}")
 
 
 def serve(name: str, path: str, expected: str) -> None:

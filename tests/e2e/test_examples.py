@@ -39,7 +39,7 @@ def with_bases(empty_jettison: Jettison, request: pytest.FixtureRequest) -> Iter
     ("name", "path", "expected"), [("go-web", "/", "Whitby"), ("react-node", "/api/books", "Moby-Dick")]
 )
 def test_example(name: str, path: str, expected: str, with_bases: Jettison) -> None:
-    with_bases.ok("build", "-t", f"tester={name}:tester", "-t", name, EXAMPLES / name, timeout=600)
+    with_bases.ok("build", "-t", f"tester={name}:tester", "-t", f"final={name}", EXAMPLES / name, timeout=600)
     port = free_port()
     server = with_bases.start("run", "-e", f"PORT={port}", name)
     try:
