@@ -22,9 +22,9 @@ _ARCHITECTURES = {
     "i686": ("386", ""),
 }
 _KNOWN = frozenset(
-    "386 amd64 arm arm64 loong64 mips mipsle mips64 mips64le ppc64 ppc64le riscv64 s390x wasm".split()
+    ["386", "amd64", "arm", "arm64", "loong64", "mips", "mipsle", "mips64", "mips64le", "ppc64", "ppc64le", "riscv64", "s390x", "wasm"]
 )
-_SYSTEMS = frozenset("linux windows darwin freebsd netbsd openbsd solaris wasi".split())
+_SYSTEMS = frozenset(["linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "solaris", "wasi"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from jettison.dataclass import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One `--output`. `type` is image, oci, docker, tar, local or registry; `dest` a file or folder ("-": stdout).
+    """One `--output`. `type` is one of `exporting.TYPES`; `dest` a file or a folder ("-": stdout).
 
     `attributes` holds the further KEY=VALUE pairs of the flag.
     """

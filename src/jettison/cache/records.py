@@ -11,12 +11,15 @@ from jettison.dataclass import dataclass
 from jettison.digests import canonical_json
 from jettison.store.database import Database
 
+_HOUR = 3600
+
 
 @dataclass(frozen=True, slots=True)
 class CacheRecord:
     """The result under one key. `layers` is the whole stack, lowest first; `created` seconds since the epoch.
 
-    `seconds` is what the step took when it ran, `size` the bytes of its own layer's files.
+    `seconds` is what the step took when it ran, `size` the bytes of its own layer's files; `last_used`
+    is right to the hour.
     """
 
     key: str
@@ -24,6 +27,7 @@ class CacheRecord:
     created: float
     seconds: float
     size: int
+    last_used: float = 0.0
 
 
 def find(db: Database, keys: Iterable[str]) -> dict[str, CacheRecord]:
@@ -34,10 +38,10 @@ def find(db: Database, keys: Iterable[str]) -> dict[str, CacheRecord]:
         part = wanted[start : start + 500]
         marks = ",".join("?" * len(part))
         rows = db.read(
-            f"SELECT key, layers, created, seconds, size FROM records WHERE key IN ({marks})", part
+            f"SELECT key, layers, created, seconds, size, last_used FROM records WHERE key IN ({marks})", part
         )
-        for key, layers, created, seconds, size in rows:
-            found[key] = CacheRecord(key, tuple(json.loads(layers)), created, seconds, size)
+        for key, layers, created, seconds, size, used in rows:
+            found[key] = CacheRecord(key, tuple(json.loads(layers)), created, seconds, size, used)
     ids = list({layer for record in found.values() for layer in record.layers})
     present: set[str] = set()
     for start in range(0, len(ids), 500):
@@ -70,7 +74,9 @@ def save(
     return now
 
 
-def touch(db: Database, keys: Iterable[str]) -> None:
-    """Note that records were used now, for whoever has to choose what to remove."""
+def touch(db: Database, found: Iterable[CacheRecord]) -> None:
+    """Note that records were used now, for whoever has to choose what to remove. To the hour is enough."""
     now = time.time()
-    db.write_many("UPDATE records SET last_used = ? WHERE key = ?", [(now, key) for key in keys])
+    stale = [(now, record.key) for record in found if record.last_used < now - _HOUR]
+    if stale:
+        db.write_many("UPDATE records SET last_used = ? WHERE key = ?", stale)

@@ -39,8 +39,7 @@ class StoreCache:
 
     def find(self, keys: list[str]) -> dict[str, Hit]:
         found = records.find(self.store.db, keys)
-        if found:
-            records.touch(self.store.db, found)
+        records.touch(self.store.db, found.values())
         return {key: Hit(record.layers, record.created) for key, record in found.items()}
 
     def save(self, keys: list[CacheKey], layers: Layers, seconds: float, created: float | None) -> float:

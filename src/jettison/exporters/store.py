@@ -8,15 +8,17 @@ from jettison.exporters.image import ImageDocument
 from jettison.oci import reference
 from jettison.store.store import Store
 
+UNTAGGED = "untagged"
+
 
 def tag_image(store: Store, image: ImageDocument, names: Sequence[str]) -> list[str]:
     """Record an image in the store under names in any form, and give them in full.
 
-    A name that belonged to another image moves over. Without names the image is kept under none,
-    and lives until the next prune.
+    A name that belonged to another image moves over. An image without names is kept as `untagged` with its
+    digest, so that its id is enough to run or tag it.
     """
     full = [str(reference.parse(name)) for name in names]
-    for name in full:
+    for name in full or [str(reference.parse(f"{UNTAGGED}@{image.manifest_digest}"))]:
         store.images.put(
             name,
             image.manifest_digest,

@@ -52,7 +52,10 @@ class Images:
         platform: str = "",
         blobs: Sequence[str] = (),
     ) -> None:
-        """Let a name point to an image, whatever it was before."""
+        """Let a name point to an image, whatever it was before. Nothing is written when it does already."""
+        known = self.get(name)
+        if known is not None and (known.manifest, known.config) == (manifest_digest, config_digest):
+            return
         self._db.write(
             f"INSERT OR REPLACE INTO images ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (

@@ -139,7 +139,7 @@ def _file_name(name: str) -> str:
 
 def _is_current(root: str) -> bool:
     try:
-        with open(f"{root}/version", encoding="ascii", errors="replace") as file:
+        with open(f"{root}/version", encoding="utf-8", errors="replace") as file:
             text = file.read().strip()
     except FileNotFoundError:
         return False
