@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from jettison.config import Config
 from jettison.errors import JettisonError, NotFound, SandboxError, UsageError
 from jettison.events import BuildFinished, BuildStarted, Emit, StepProgress
+from jettison.executor.load import idle_cores
 from jettison.executor.local import LocalExecutor, StoreCache
 from jettison.graph.stages import Origin
 from jettison.inputs import (
@@ -29,7 +30,7 @@ from jettison.inputs import (
 from jettison.planning import Plan, make_plan, parse_file
 from jettison.platforms import Platform
 from jettison.request import BuildRequest, BuildResult, BuiltImage
-from jettison.solver.solve import Solution, solve
+from jettison.solver.solve import Slots, Solution, solve
 from jettison.sources.base import BaseImage
 from jettison.sources.context import ContextTree, find_ignore, open_context
 from jettison.sources.memo import Memo, memo_name
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from jettison.executor.run import RunSettings
     from jettison.oci.registry.access import RegistryAccess
     from jettison.sandbox.base import Sandbox
+
+_MOST_STEPS = 16
+"""Steps side by side, where most of them leave their cores idle."""
 
 
 def build(
@@ -77,8 +81,7 @@ def _build(
     folder = contexts.folders[""]
     data, shown, path = read_dockerfile(request, folder)
     trees = {
-        name: _open_tree(context, path if not name else "")
-        for name, context in contexts.folders.items()
+        name: _open_tree(context, path if not name else "") for name, context in contexts.folders.items()
     }
     access = _access(config, request.environment)
     downloads: dict[str, str] = {}
@@ -110,14 +113,19 @@ def _build(
         downloads=downloads,
     )
     try:
-        solution = solve(
-            graph, StoreCache(store), executor, emit, cancel, request.jobs or os.cpu_count() or 1
-        )
+        solution = solve(graph, StoreCache(store), executor, emit, cancel, _slots(request))
     finally:
         executor.finish()
     for memo in executor.memos.values():
         memo.save()
     return solution, export(request, plan, solution, store, access, emit)
+
+
+def _slots(request: BuildRequest) -> Slots:
+    if request.jobs:
+        return Slots(request.jobs)
+    cores = len(os.sched_getaffinity(0))
+    return Slots(cores, max(_MOST_STEPS, 2 * cores), idle_cores())
 
 
 def _open_contexts(request: BuildRequest, store: Store) -> tuple[Contexts, BuildRequest]:

@@ -21,9 +21,8 @@ _ARCHITECTURES = {
     "i386": ("386", ""),
     "i686": ("386", ""),
 }
-_KNOWN = frozenset(
-    ["386", "amd64", "arm", "arm64", "loong64", "mips", "mipsle", "mips64", "mips64le", "ppc64", "ppc64le", "riscv64", "s390x", "wasm"]
-)
+_WORDS = "386 amd64 arm arm64 loong64 mips mipsle mips64 mips64le ppc64 ppc64le riscv64 s390x wasm"
+_KNOWN = frozenset(_WORDS.split())
 _SYSTEMS = frozenset(["linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "solaris", "wasi"])
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
 
 from jettison.cache.key import CacheKey, content_key, definition_key
 from jettison.dataclass import dataclass, field
@@ -13,6 +16,12 @@ from jettison.graph.ops import to_json
 from jettison.graph.vertex import BuildGraph, Vertex
 from jettison.solver.base import Cache, Executor, Layers
 from jettison.solver.state import SolverState, tainted_vertices
+
+if TYPE_CHECKING:
+    from queue import SimpleQueue
+
+_ENOUGH_IDLE = 0.5
+"""Of one core: less is what every machine has between two steps."""
 
 
 @dataclass(slots=True)
@@ -59,17 +68,30 @@ def definition_keys(graph: BuildGraph, executor: Executor) -> dict[str, CacheKey
     return keys
 
 
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """How many steps run side by side: `jobs`, and up to `most` while cores have nothing to do.
+
+    `idle` is asked every `interval` seconds, and gives the number of such cores.
+    """
+
+    jobs: int
+    most: int = 0
+    idle: Callable[[], float] = lambda: 0.0
+    interval: float = 0.05
+
+
 def solve(
     graph: BuildGraph,
     cache: Cache,
     executor: Executor,
     emit: Emit,
     cancel: threading.Event,
-    jobs: int,
+    slots: Slots,
 ) -> Solution:
     """Bring about every target's result.
 
-    Steps run in threads of their own, at most `jobs` at a time. The first error sets `cancel`,
+    Steps run in threads of their own, as many at a time as `slots` says. The first error sets `cancel`,
     waits for what runs to end, and is raised. Raises Cancelled when `cancel` was set from outside.
     """
     keys = definition_keys(graph, executor)
@@ -90,32 +112,33 @@ def solve(
                 solution.cached += 1
     if todo:
         work = _Work(graph, keys, tainted, cache, executor, emit)
-        _run(work, state, solution, cancel, max(1, jobs))
+        _run(work, state, solution, cancel, slots)
     solution.layers = state.results
     return solution
 
 
-def _run(work: _Work, state: SolverState, solution: Solution, cancel: threading.Event, jobs: int) -> None:
+def _run(work: _Work, state: SolverState, solution: Solution, cancel: threading.Event, slots: Slots) -> None:
     from queue import SimpleQueue
 
     finished: SimpleQueue[_Done] = SimpleQueue()
     failure: BaseException | None = None
+
+    def start() -> bool:
+        name = state.start() if failure is None and not cancel.is_set() else None
+        if name is None:
+            return False
+        vertex = work.graph.vertices[name]
+        inputs = {item: state.results[item] for item in (*vertex.inputs, vertex.base) if item}
+        body = partial(_report, finished, work, vertex, inputs)
+        threading.Thread(target=body, name=vertex.short, daemon=True).start()
+        return True
+
     while True:
-        while failure is None and not cancel.is_set() and len(state.running) < jobs:
-            name = state.start()
-            if name is None:
-                break
-            vertex = work.graph.vertices[name]
-            inputs = {item: state.results[item] for item in (*vertex.inputs, vertex.base) if item}
-            thread = threading.Thread(
-                target=lambda v=vertex, i=inputs: finished.put(_step(work, v, i)),
-                name=vertex.short,
-                daemon=True,
-            )
-            thread.start()
+        while len(state.running) < slots.jobs and start():
+            pass
         if not state.running:
             break
-        done = finished.get()
+        done = _next(finished, state, slots, start)
         if done.error is not None:
             state.running.discard(done.vertex)
             if failure is None or isinstance(failure, Cancelled):
@@ -132,6 +155,24 @@ def _run(work: _Work, state: SolverState, solution: Solution, cancel: threading.
         raise failure
     if cancel.is_set() and not state.done:
         raise Cancelled("the build was cancelled")
+
+
+def _next(finished: SimpleQueue[_Done], state: SolverState, slots: Slots, start: Callable[[], bool]) -> _Done:
+    """The next step that ends. While it is waited for, idle cores are given further steps, one at a time."""
+    from queue import Empty
+
+    slots.idle()
+    while state.ready and len(state.running) < slots.most:
+        try:
+            return finished.get(timeout=slots.interval)
+        except Empty:
+            if slots.idle() >= _ENOUGH_IDLE:
+                start()
+    return finished.get()
+
+
+def _report(finished: SimpleQueue[_Done], work: _Work, vertex: Vertex, inputs: dict[str, Layers]) -> None:
+    finished.put(_step(work, vertex, inputs))
 
 
 def _step(work: _Work, vertex: Vertex, inputs: dict[str, Layers]) -> _Done:

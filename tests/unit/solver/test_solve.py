@@ -10,14 +10,14 @@ import pytest
 from jettison.errors import Cancelled, SourceError
 from jettison.events import Event, StepFinished, ignore
 from jettison.graph.vertex import BuildGraph, Vertex
-from jettison.solver.solve import Solution, solve
+from jettison.solver.solve import Slots, Solution, solve
 from jettison.testing.solving import MemoryCache, ScriptedExecutor
 
 from .test_state import DIAMOND, graph, vertex
 
 
 def run(build: BuildGraph, executor: ScriptedExecutor, cache: MemoryCache, jobs: int = 2) -> Solution:
-    return solve(build, cache, executor, ignore, threading.Event(), jobs)
+    return solve(build, cache, executor, ignore, threading.Event(), Slots(jobs))
 
 
 def test_every_vertex_runs_once_and_stacks_on_its_base() -> None:
@@ -86,6 +86,30 @@ def test_one_job_runs_one_step_at_a_time() -> None:
     run(DIAMOND, ScriptedExecutor(act=alone), MemoryCache(), jobs=1)
 
 
+def test_idle_cores_get_more_steps_than_there_are_jobs() -> None:
+    meeting = threading.Barrier(2, timeout=20)
+
+    def meet(v: Vertex) -> None:
+        if v.name in "bc":
+            meeting.wait()
+
+    slots = Slots(1, 2, lambda: 1.0, 0.001)
+    solve(DIAMOND, MemoryCache(), ScriptedExecutor(act=meet), ignore, threading.Event(), slots)
+    assert not meeting.broken
+
+
+def test_busy_cores_get_no_more() -> None:
+    running = []
+
+    def alone(v: Vertex) -> None:
+        running.append(v.name)
+        assert running == [v.name]
+        running.remove(v.name)
+
+    slots = Slots(1, 4, lambda: 0.2, 0.001)
+    solve(DIAMOND, MemoryCache(), ScriptedExecutor(act=alone), ignore, threading.Event(), slots)
+
+
 def test_the_first_failure_is_raised_and_nothing_new_starts() -> None:
     def fail(v: Vertex) -> None:
         if v.name == "b":
@@ -95,7 +119,7 @@ def test_the_first_failure_is_raised_and_nothing_new_starts() -> None:
     events: list[Event] = []
     cancel = threading.Event()
     with pytest.raises(SourceError, match="b is broken"):
-        solve(DIAMOND, MemoryCache(), executor, events.append, cancel, 1)
+        solve(DIAMOND, MemoryCache(), executor, events.append, cancel, Slots(1))
     assert executor.ran == ["a", "b"]
     assert cancel.is_set()
     assert [e.error for e in events if isinstance(e, StepFinished)] == ["", "b is broken"]
@@ -129,7 +153,7 @@ def test_cancelling_stops_before_the_next_step() -> None:
     cancel = threading.Event()
     executor = ScriptedExecutor(act=lambda v: cancel.set() or v.name)
     with pytest.raises(Cancelled):
-        solve(DIAMOND, MemoryCache(), executor, ignore, cancel, 2)
+        solve(DIAMOND, MemoryCache(), executor, ignore, cancel, Slots(2))
     assert executor.ran == ["a"]
 
 
@@ -147,4 +171,4 @@ def test_the_failure_is_told_rather_than_the_cancelling_it_causes() -> None:
             raise Cancelled("stopped")
 
     with pytest.raises(SourceError):
-        solve(DIAMOND, MemoryCache(), ScriptedExecutor(act=act), ignore, cancel, 2)
+        solve(DIAMOND, MemoryCache(), ScriptedExecutor(act=act), ignore, cancel, Slots(2))
