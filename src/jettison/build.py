@@ -108,7 +108,6 @@ def _build(
         emit=emit,
         cancel=cancel,
         remotes=remotes,
-        epoch_ns=(plan.epoch or 0) * 1_000_000_000,
         images=wants_images(request),
         downloads=downloads,
     )

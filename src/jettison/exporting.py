@@ -198,9 +198,12 @@ def _images(
 
 
 def _store(images: Sequence[_Named], store: Store, emit: Emit) -> None:
+    from jettison.exporters.image import bring_blobs
     from jettison.exporters.store import tag_image
 
     for name, document, names in images:
+        # An image of the store must outlive the folder or the registry that its base came from.
+        bring_blobs(store, document)
         tag_image(store, document, names)
         shown = ", ".join(reference.parse(item).familiar() for item in names) or document.config_digest
         emit(Exported(time.time(), name, "image", shown, document.manifest_digest, document.size))

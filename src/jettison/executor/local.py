@@ -12,7 +12,7 @@ from jettison.cache import records
 from jettison.cache.key import CacheKey
 from jettison.dataclass import dataclass, field
 from jettison.digests import digest_of
-from jettison.errors import JettisonError
+from jettison.errors import JettisonError, StoreError
 from jettison.events import Emit, StepOutput, Warned
 from jettison.executor.demand import exported_vertices, wanted_as_tree
 from jettison.graph.ops import CopyOp, GitOp, HttpOp, MkdirOp, RunOp, SourceOp
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 
 _DOWNLOADS = 4
+FIXED_TIME_NS = 315_619_200 * 1_000_000_000
+"""2 January 1980: of directories and files that a step makes without having a time for them.
+
+Always the same one, so that cached and clean builds give equal layers; not 1970, which zip files cannot hold.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +59,7 @@ class StoreCache:
 class LocalExecutor:
     """Carries out vertices with this machine's store and sandbox.
 
-    `contexts` gives a build context by name; `memos` what is remembered of its files' hashes. `epoch_ns`
-    is the time of directories and files that have none of their own.
+    `contexts` gives a build context by name; `memos` what is remembered of its files' hashes.
     """
 
     store: Store
@@ -66,7 +70,6 @@ class LocalExecutor:
     emit: Emit
     cancel: threading.Event
     remotes: Callable[[], Remotes]
-    epoch_ns: int = 0
     images: bool = True
     """Whether images are made of the targets; without, no layer needs to become a blob."""
     downloads: dict[str, str] = field(default_factory=dict)
@@ -152,7 +155,9 @@ class LocalExecutor:
         self._background.clear()
 
     def _fetch(self, vertex: Vertex) -> Layers:
-        layers = self.known(vertex) or ()
+        layers = self.known(vertex)
+        if layers is None:
+            raise StoreError(f"{vertex.name}: the base image is gone from the store", temporary=True)
         for layer in self.store.layers.many(layers):
             if layer.blob is not None:
                 self.downloads[layer.blob.digest] = vertex.short
@@ -186,12 +191,12 @@ class LocalExecutor:
             if isinstance(op, MkdirOp):
                 from jettison.executor.mkdir import run_mkdir
 
-                run_mkdir(op, self.store.view(base), writer, self.epoch_ns)
+                run_mkdir(op, self.store.view(base), writer, FIXED_TIME_NS)
             else:
                 from jettison.executor.copy import run_copy
 
                 source = self._source(vertex, op, inputs)
-                changed = run_copy(op, source, self.store.view(base), writer, self.epoch_ns)
+                changed = run_copy(op, source, self.store.view(base), writer, FIXED_TIME_NS)
             layer = writer.commit()
         finally:
             writer.abort()
