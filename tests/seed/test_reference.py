@@ -8,8 +8,14 @@ from tests.seed.reference import differences
 
 
 def image(**changes: Any) -> dict[str, Any]:
-    facts = {"status": "ok", "layers": 2, "config": {"Cmd": ["sh"]}, "layer_sizes": [5000, 1_000_000]}
-    return {**facts, **changes}
+    facts: dict[str, Any] = {
+        "status": "ok",
+        "layers": 2,
+        "config": {"Cmd": ["sh"]},
+        "layer_sizes": [5000, 1_000_000],
+    }
+    facts |= changes
+    return {**facts, "compressed": sum(facts["layer_sizes"])}
 
 
 def test_equal_images_agree_though_the_base_has_another_size() -> None:
