@@ -331,6 +331,10 @@ def _missing(op: CopyOp, tree: FileTree, text: str, path: str) -> NotFound:
     if isinstance(tree, Ignoring) and (line := tree.ignored_by(path)) is not None:
         hint = f"it is there, but {line} excludes it"
         return NotFound(f'COPY{flag}: "{text}" not found in {where}', hint=hint)
+    node = tree.lookup(path)
+    if node is not None and node.kind == "symlink":
+        hint = f"{path} is a symlink to {node.link}, and that is not in {where}: copy the file itself"
+        return NotFound(f'COPY{flag}: "{text}" not found in {where}', hint=hint)
     return NotFound(f'COPY{flag}: "{text}" not found in {where}', hint=_nearest(tree, path))
 
 

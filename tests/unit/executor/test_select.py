@@ -201,3 +201,11 @@ def test_names_and_contents_cannot_be_confused(tmp_path: Path) -> None:
         folder(tmp_path / str(number), dict(spec))
         seen.add(digest(tmp_path / str(number), copy_op("d", to="/x/")))
     assert len(seen) == 4
+
+
+def test_a_symlink_that_leads_out_is_named_as_such(tmp_path: Path) -> None:
+    folder(tmp_path / "c", {})
+    (tmp_path / "c" / "out").symlink_to("/etc/hostname")
+    with pytest.raises(NotFound) as error:
+        targets(open_context(str(tmp_path / "c"), None), "out")
+    assert error.value.hint is not None and "symlink to /etc/hostname" in error.value.hint
