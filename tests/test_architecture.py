@@ -20,7 +20,7 @@ ROWS = (
     ("inputs",),
     ("executor",),
     ("solver",),
-    ("cache", "sources", "exporters"),
+    ("cache", "sources", "exporters", "lint"),
     ("graph", "store"),
     ("dockerfile", "oci", "sandbox"),
     ("request", "config", "platforms", "events"),

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from jettison.config import Config
@@ -27,7 +27,7 @@ from jettison.inputs import (
     secret_values,
     sort_contexts,
 )
-from jettison.planning import Plan, make_plan, parse_file
+from jettison.planning import Checks, Plan, make_plan, parse_file
 from jettison.platforms import Platform
 from jettison.request import BuildRequest, BuildResult, BuiltImage
 from jettison.solver.solve import Slots, Solution, solve
@@ -38,6 +38,7 @@ from jettison.store.base import Blob
 from jettison.store.store import Store
 
 if TYPE_CHECKING:
+    from jettison.dockerfile.instructions import Dockerfile
     from jettison.executor.remote import Remotes
     from jettison.executor.run import RunSettings
     from jettison.oci.registry.access import RegistryAccess
@@ -88,14 +89,16 @@ def _build(
     store.fetch = lambda blob, origin: _fetch_blob(store, access(), blob, origin, emit, downloads)
     remotes = cache(lambda: _remotes(request, config))
     resolve = _resolver(request, contexts, store, access)
+    dockerfile = parse_file(data, shown)
     plan = make_plan(
         request,
-        parse_file(data, shown),
+        dockerfile,
         contexts,
         resolve,
         lambda remote: remotes().pin(remote),
         emit,
         time.time,
+        _checks(dockerfile, data, folder, path),
     )
     graph = plan.graph
     emit(BuildStarted(time.time(), tuple(t.name for t in graph.targets), len(graph.vertices), graph.skipped))
@@ -149,6 +152,18 @@ def _open_contexts(request: BuildRequest, store: Store) -> tuple[Contexts, Build
 def _open_tree(folder: str, dockerfile_path: str) -> ContextTree:
     found = find_ignore(folder, dockerfile_path)
     return open_context(folder, None) if found is None else open_context(folder, found[1], found[0])
+
+
+def _checks(dockerfile: Dockerfile, data: bytes, folder: str, path: str) -> Checks:
+    from jettison.dockerfile.dockerignore import Matcher, parse_ignore
+    from jettison.lint.building import check_build
+
+    @cache
+    def ignore() -> Matcher | None:
+        found = find_ignore(folder, path)
+        return None if found is None else Matcher(parse_ignore(found[1], found[0]))
+
+    return partial(check_build, dockerfile, data, ignore)
 
 
 def _access(config: Config, environment: Mapping[str, str]) -> Callable[[], RegistryAccess]:

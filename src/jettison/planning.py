@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from jettison.dataclass import dataclass, replace
 from jettison.dockerfile.instructions import Dockerfile, Instruction
@@ -26,10 +26,24 @@ from jettison.platforms import parse as parse_platform
 from jettison.request import BuildRequest
 from jettison.sources.base import BaseImage
 
+if TYPE_CHECKING:
+    from jettison.lint.base import Finding
+
 _BUILTIN_ARGS = {*PROXIES, HOSTNAME_ARG, "SOURCE_DATE_EPOCH", "BUILDKIT_INLINE_CACHE", "BUILDKIT_SYNTAX"}
 
 T = TypeVar("T")
 ResolveImage = Callable[[Origin, Platform], BaseImage]
+Checks = Callable[
+    [
+        StageGraph,
+        Sequence[StagePlan],
+        Platform,
+        Mapping[str, str],
+        Mapping[tuple[str, str], ResolvedImage],
+    ],
+    "Sequence[Finding]",
+]
+"""Looks at resolved stages, for the given platform and build arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +108,12 @@ def make_plan(
     pin: Callable[[Remote], HttpOp | GitOp],
     emit: Emit,
     now: Callable[[], float],
+    checks: Checks | None = None,
 ) -> Plan:
-    """All between the parsed file and the solver. Raises DockerfileError and GraphError, or as `resolve`."""
+    """All between the parsed file and the solver. Raises DockerfileError and GraphError, or as `resolve`.
+
+    `checks` are the rules of the linter, which may end the build here.
+    """
     target = parse_platform(request.platform) if request.platform else native()
     arguments = build_arguments(request)
     scope = GlobalScope(arguments, platform_args(native(), target, ""))
@@ -104,6 +122,8 @@ def make_plan(
     targets, tags = choose_targets(request, stages)
     scope = replace(scope, automatic=platform_args(native(), target, targets[-1].label))
     needed, images = _resolve_needed(stages, targets, contexts, resolve, dockerfile.escape, emit, now)
+    for finding in checks(stages, targets, target, arguments, images) if checks is not None else ():
+        emit(Warned(now(), finding.message, finding.location, finding.rule))
     settings = Settings(
         escape=dockerfile.escape,
         globals=scope,
@@ -118,9 +138,6 @@ def make_plan(
     for message, location in graph.warnings:
         emit(Warned(now(), message, location))
     _warn_unused(arguments, dockerfile, emit, now)
-    if "error=true" in dockerfile.directives.get("check", "").replace(" ", ""):
-        place = Location(dockerfile.path, 1, 1)
-        emit(Warned(now(), "check=error=true has no effect: there are no build checks yet", place))
     proxies = {name: value for name, value in arguments.items() if name in PROXIES}
     return Plan(graph, dockerfile, tuple(tags), proxies, source_date_epoch(request, arguments))
 

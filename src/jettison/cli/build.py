@@ -13,6 +13,7 @@ from jettison.request import BuildRequest, Output
 
 if TYPE_CHECKING:
     from jettison.cli.console import Console
+    from jettison.config import Config
     from jettison.request import BuildResult
 
 __all__ = ["COMMAND", "request_of", "run"]
@@ -26,14 +27,26 @@ def run(console: Console, argv: list[str]) -> int:
     if parsed.help:
         return console.help(COMMAND)
     request = request_of(parsed, console)
-    from jettison import config, progress
+    from jettison import config
 
+    method, form = _method(parsed)
     settings = config.load(
         console.environment,
         root=parsed.last("root"),
         runtime=parsed.last("runtime"),
         file=parsed.last("config"),
     )
+    if method != "build":
+        from jettison.cli.checking import call
+
+        console.dockerfile(request.file, request.file_text or _text_of(request.context_stream))
+        return call(console, request, method, form, parsed.has("all-rules"), settings.root)
+    return _build(console, parsed, request, settings)
+
+
+def _build(console: Console, parsed: Parsed, request: BuildRequest, settings: Config) -> int:
+    from jettison import progress
+
     streaming = any(output.dest == "-" for output in request.outputs)
     if streaming and console.stdout.isatty():
         raise UsageError(
@@ -61,6 +74,15 @@ def run(console: Console, argv: list[str]) -> int:
     return 0
 
 
+def _method(parsed: Parsed) -> tuple[str, str]:
+    """What is to be done, and the format that is asked for; nearly always to build."""
+    if not (parsed.has("check") or parsed.last("call") or parsed.last("format") or parsed.has("all-rules")):
+        return "build", ""
+    from jettison.cli.checking import method_of
+
+    return method_of(parsed.last("call") or "check", parsed.last("format"))
+
+
 def request_of(parsed: Parsed, console: Console) -> BuildRequest:
     """The request that a command line makes. Reads standard input when it says `-`. Raises UsageError."""
     context = parsed.arguments[0]
@@ -84,8 +106,8 @@ def request_of(parsed: Parsed, console: Console) -> BuildRequest:
         file_text=file_text,
         tags=tuple(parsed.all("tag")),
         targets=tuple(name for text in parsed.all("target") for name in _split(text)),
-        build_args=dict(map(_argument, parsed.all("build-arg"))),
-        build_contexts=_pairs(parsed, "build-context"),
+        build_args=arguments_of(parsed),
+        build_contexts=contexts_of(parsed),
         labels=_pairs(parsed, "label", bare_ok=True),
         annotations=_pairs(parsed, "annotation"),
         secrets=tuple(parse_secret(text, console.environment) for text in parsed.all("secret")),
@@ -140,6 +162,16 @@ def _outputs(parsed: Parsed) -> tuple[tuple[Output, ...], bool]:
 
 def _split(text: str) -> list[str]:
     return [part for part in text.split(",") if part]
+
+
+def arguments_of(parsed: Parsed) -> dict[str, str | None]:
+    """The build arguments of a command line. Raises UsageError."""
+    return dict(map(_argument, parsed.all("build-arg")))
+
+
+def contexts_of(parsed: Parsed) -> dict[str, str]:
+    """The named contexts of a command line. Raises UsageError."""
+    return _pairs(parsed, "build-context")
 
 
 def _argument(text: str) -> tuple[str, str | None]:

@@ -16,6 +16,7 @@ from jettison.version import VERSION
 
 COMMANDS = {
     "build": "build an image from a Dockerfile",
+    "lint": "check a Dockerfile",
     "run": "start a container from an image",
     "images": "list the images of the local store",
     "inspect": "show all about images, as JSON",
@@ -30,7 +31,7 @@ COMMANDS = {
 }
 """The commands and their summaries; each is a module of this package with COMMAND and run()."""
 
-WITHOUT_STORE = ("version",)
+WITHOUT_STORE = ("lint", "version")
 
 _CANCELLED = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 
