@@ -83,14 +83,14 @@ def choose_targets(
         plan = stages.find(stage)
         wanted.append(plan)
         tags.setdefault(plan.stage.index, []).append(name)
-    if not wanted:
-        wanted = [stages.plans[-1]]
+    if not wanted or (plain and not request.targets):
+        wanted.append(stages.plans[-1])
     unique = list({plan.stage.index: plan for plan in wanted}.values())
     if plain:
-        if len(unique) > 1 and not request.targets:
-            unique.append(stages.plans[-1])
-            unique = list({plan.stage.index: plan for plan in unique}.values())
-        owners = [plan for plan in unique if plan.stage.index not in tags] or unique[-1:]
+        named = [stages.find(name) for name in request.targets] or [stages.plans[-1]]
+        owners = list({plan.stage.index: plan for plan in named}.values())
+        if len(owners) > 1:
+            owners = [plan for plan in owners if plan.stage.index not in tags] or owners
         if len(owners) > 1:
             raise UsageError(
                 f"the tag {plain[0]!r} could go to {len(owners)} targets",

@@ -66,6 +66,15 @@ def test_a_plain_tag_beside_stage_tags_goes_to_the_last_stage() -> None:
     assert targets(made) == {"one": ("a:1",), "two": ("b:1",), "stage-2": ("c:1",)}
 
 
+def test_a_plain_tag_beside_one_stage_tag_goes_to_the_last_stage_too() -> None:
+    assert targets(plan(THREE, tags=("one=a:1", "c:1"))) == {"one": ("a:1",), "stage-2": ("c:1",)}
+
+
+def test_a_plain_tag_beside_a_target_is_the_targets() -> None:
+    made = plan(THREE, targets=("two",), tags=("one=a:1", "c:1"))
+    assert targets(made) == {"two": ("c:1",), "one": ("a:1",)}
+
+
 def test_a_tag_that_could_go_to_several_targets_is_refused() -> None:
     with pytest.raises(UsageError, match="2 targets"):
         plan(THREE, targets=("one", "two"), tags=("x",))
