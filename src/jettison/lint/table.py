@@ -13,8 +13,9 @@ Severity = Literal["error", "warning", "note"]
 class Rule:
     """One rule. In the Dockerfile `bad` it finds something, and it alone; `good` is the same, mended.
 
-    `ignore` is the text of the example's .dockerignore, `arguments` its build arguments. An `own`
-    rule is not one of BuildKit's. What is `fixable` is rewritten by `jettison lint --fix`.
+    `ignore` is the text of the examples' .dockerignore (of the good one `mended_ignore`, if there is one),
+    `arguments` their build arguments. An `own` rule is not one of BuildKit's. What is `fixable` is
+    rewritten by `jettison lint --fix`.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Rule:
     own: bool = False
     experimental: bool = False
     ignore: str = ""
+    mended_ignore: str = ""
     arguments: tuple[tuple[str, str], ...] = ()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jettison.lint.base import BaseFacts, Facts
+from jettison.lint.base import BaseFacts, ContextFacts, Facts
 from jettison.lint.directive import EXPERIMENTAL
 from jettison.lint.table import Rule, every_rule
 from tests.unit.lint.checked import HERE, found
@@ -13,19 +13,26 @@ RULES = every_rule()
 NEEDS_AN_IMAGE = "InvalidBaseImagePlatform"
 
 
-def rules_found(text: str, rule: Rule) -> set[str]:
-    got = found(text, ignore=rule.ignore, arguments=dict(rule.arguments), own_rules=rule.own)
+def rules_found(text: str, rule: Rule, ignore: str) -> set[str]:
+    context = ContextFacts(bool(ignore), 30_000, 400_000_000)
+    got = found(
+        text,
+        ignore=ignore,
+        arguments=dict(rule.arguments),
+        own_rules=rule.own,
+        context=lambda: context,
+    )
     return {name for _, name in got}
 
 
 @pytest.mark.parametrize("rule", [r for r in RULES if r.id != NEEDS_AN_IMAGE], ids=lambda rule: rule.id)
 def test_the_bad_example_is_found_and_nothing_else(rule: Rule) -> None:
-    assert rules_found(rule.bad, rule) == {rule.id}
+    assert rules_found(rule.bad, rule, rule.ignore) == {rule.id}
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_the_good_example_is_clean(rule: Rule) -> None:
-    assert rules_found(rule.good, rule) == set()
+    assert rules_found(rule.good, rule, rule.mended_ignore or rule.ignore) == set()
 
 
 def test_an_image_for_another_platform_is_found() -> None:
