@@ -14,15 +14,20 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from jettison.config import Config
-from jettison.errors import JettisonError, NotFound, SandboxError, UsageError
+from jettison.errors import JettisonError, SandboxError
 from jettison.events import BuildFinished, BuildStarted, Emit, StepProgress
 from jettison.executor.load import idle_cores
 from jettison.executor.local import LocalExecutor, StoreCache
+from jettison.graph.ops import CopyOp
 from jettison.graph.stages import Origin
+from jettison.graph.vertex import BuildGraph
 from jettison.inputs import (
     Contexts,
+    MainContext,
     agent_sockets,
-    open_stream,
+    fetch_contexts,
+    fetching_with,
+    open_main,
     read_dockerfile,
     secret_values,
     sort_contexts,
@@ -78,16 +83,16 @@ def _build(
     from jettison.exporting import check_outputs, export, wants_images
 
     check_outputs(request)
-    contexts, request = _open_contexts(request, store)
-    folder = contexts.folders[""]
-    data, shown, path = read_dockerfile(request, folder)
-    trees = {
-        name: _open_tree(context, path if not name else "") for name, context in contexts.folders.items()
-    }
+    remotes = cache(lambda: _remotes(request, config, store, cancel))
+    fetching = cache(lambda: fetching_with(remotes(), request, store.session.new_folder, emit))
+    named = sort_contexts(request)
+    main = open_main(request, fetching)
+    request, folder = main.request, main.folder
+    contexts = Contexts({"": folder, **named.folders}, named.images)
+    data, shown, path = read_dockerfile(main)
     access = _access(config, request.environment)
     downloads: dict[str, str] = {}
     store.fetch = lambda blob, origin: _fetch_blob(store, access(), blob, origin, emit, downloads)
-    remotes = cache(lambda: _remotes(request, config))
     resolve = _resolver(request, contexts, store, access)
     dockerfile = parse_file(data, shown)
     plan = make_plan(
@@ -101,12 +106,13 @@ def _build(
         _checks(dockerfile, data, folder, path),
     )
     graph = plan.graph
+    trees, memos = _open_trees(fetch_contexts(contexts, _used(graph), fetching), named, main, path, store)
     emit(BuildStarted(time.time(), tuple(t.name for t in graph.targets), len(graph.vertices), graph.skipped))
     executor = LocalExecutor(
         store=store,
         graph=graph,
         contexts=trees,
-        memos={name: Memo(f"{store.root}/memo/{memo_name(tree.folder)}") for name, tree in trees.items()},
+        memos=memos,
         run_settings=cache(lambda: _run_settings(request, config, plan)),
         emit=emit,
         cancel=cancel,
@@ -130,23 +136,25 @@ def _slots(request: BuildRequest) -> Slots:
     return Slots(cores, max(_MOST_STEPS, 2 * cores), idle_cores())
 
 
-def _open_contexts(request: BuildRequest, store: Store) -> tuple[Contexts, BuildRequest]:
-    contexts = sort_contexts(request)
-    if request.context == "-":
-        folder, request = open_stream(request, store.session.new_folder)
-    else:
-        folder = request.context
-        if "://" in folder or folder.startswith("git@"):
-            raise UsageError(
-                f"the build context {folder!r} is remote; only folders and - are supported so far",
-                hint="clone or download it first, and name the folder",
-            )
-        if not os.path.isdir(folder):
-            raise NotFound(
-                f"the build context {folder!r} is not a folder",
-                hint="give the folder that holds the files, often: .",
-            )
-    return Contexts({"": folder, **contexts.folders}, contexts.images), request
+def _used(graph: BuildGraph) -> list[str]:
+    """The named contexts that a build reads; no other is brought here."""
+    used = [vertex.op.context for vertex in graph.vertices.values() if isinstance(vertex.op, CopyOp)]
+    return list(dict.fromkeys(filter(None, used)))
+
+
+def _open_trees(
+    contexts: Contexts, written: Contexts, main: MainContext, dockerfile_path: str, store: Store
+) -> tuple[dict[str, ContextTree], dict[str, Memo]]:
+    """The contexts as trees, and what is remembered of their files: of those that stay where they are."""
+    trees: dict[str, ContextTree] = {}
+    memos: dict[str, Memo] = {}
+    for name, folder in contexts.folders.items():
+        if name and not os.path.isdir(folder):
+            continue
+        tree = trees[name] = _open_tree(folder, "" if name else dockerfile_path)
+        stays = not main.fetched if not name else written.folders[name] == folder
+        memos[name] = Memo(f"{store.root}/memo/{memo_name(tree.folder)}" if stays else "")
+    return trees, memos
 
 
 def _open_tree(folder: str, dockerfile_path: str) -> ContextTree:
@@ -205,10 +213,12 @@ def _fetch_blob(
     fetch_blob(store, blob, origin, access, progress)
 
 
-def _remotes(request: BuildRequest, config: Config) -> Remotes:
+def _remotes(request: BuildRequest, config: Config, store: Store, cancel: threading.Event) -> Remotes:
     from jettison.executor.remote import remotes_of
 
-    return remotes_of(request.environment, config.ca_bundle, agent_sockets(request).get("default", ""))
+    agent = agent_sockets(request).get("default", "")
+    new_name = store.session.new_name
+    return remotes_of(request.environment, config.ca_bundle, config.read_timeout, agent, new_name, cancel)
 
 
 def _run_settings(request: BuildRequest, config: Config, plan: Plan) -> RunSettings:

@@ -30,6 +30,8 @@ class Config:
     runtime: str = ""
     registries: Mapping[str, RegistryConfig] = field(default_factory=dict)
     ca_bundle: str = ""
+    read_timeout: float = 60.0
+    """Seconds that a server may be silent before it is given up."""
 
 
 def load(environment: Mapping[str, str], *, root: str = "", runtime: str = "", file: str = "") -> Config:
@@ -50,6 +52,8 @@ def load(environment: Mapping[str, str], *, root: str = "", runtime: str = "", f
         config = replace(config, runtime=value)
     if value := environment.get("SSL_CERT_FILE"):
         config = replace(config, ca_bundle=value)
+    if value := environment.get("JETTISON_READ_TIMEOUT"):
+        config = replace(config, read_timeout=_seconds("JETTISON_READ_TIMEOUT", value))
     if value := environment.get("JETTISON_REGISTRY_MIRRORS"):
         config = replace(config, registries=_with_mirrors(config.registries, value))
     return replace(
@@ -93,15 +97,27 @@ def _from_file(config: Config, path: str) -> Config:
             config = replace(config, runtime=value)
         elif key == "ca_bundle" and isinstance(value, str):
             config = replace(config, ca_bundle=value)
+        elif key == "read_timeout":
+            config = replace(config, read_timeout=_seconds(f"{path}: read_timeout", value))
         elif key == "registry" and isinstance(value, dict):
             registries = {name: _registry(path, name, table) for name, table in value.items()}
             config = replace(config, registries=registries)
         else:
             raise ConfigError(
                 f"{path}: {key!r} is no setting, or has the wrong type",
-                hint="settings: root, runtime, ca_bundle, [registry.NAME] with mirrors and insecure",
+                hint="settings: root, runtime, ca_bundle, read_timeout; [registry.NAME]: mirrors, insecure",
             )
     return config
+
+
+def _seconds(what: str, value: Any) -> float:
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if not 0 < seconds < 1e6:
+        raise ConfigError(f"{what} is {value!r}", hint="it is a number of seconds, for example 60")
+    return seconds
 
 
 def _registry(path: str, name: str, table: Any) -> RegistryConfig:

@@ -39,6 +39,20 @@ class BaseResolved(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ContextFetched(Event):
+    """A build context that is no folder was brought here. `name` is "" for the main one.
+
+    `origin` is its address, without a password; `version` the git commit, or the digest of what was
+    downloaded ("" for files); `size` counts the bytes downloaded (0: unknown).
+    """
+
+    name: str
+    origin: str
+    version: str
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class StepStarted(Event):
     """A step begins to run."""
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from jettison.dataclass import dataclass, field
+
+
+class Reader(Protocol):
+    """All that is asked of a stream of bytes."""
+
+    def read(self, size: int, /) -> bytes | None:
+        """Up to that many bytes; none at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +39,14 @@ class Secret:
 class BuildRequest:
     """Everything that can be asked of a build; the defaults are those of `docker build`.
 
-    `context` is a folder, or "-" with the context (a tar, or a Dockerfile) in
-    `context_stream`'s bytes. `tags` are NAME[:TAG], or STAGE=NAME[:TAG] for
-    one of several targets. `build_args` map to None for "take it from `environment`".
+    `context` is a folder, an archive, a URL, a git repository, or "-" with the context (a tar, or a
+    Dockerfile) in `context_stream`: bytes, or a stream that is read once. `tags` are NAME[:TAG],
+    or STAGE=NAME[:TAG] for one of several targets. `build_args` map to None for "take it from `environment`".
     `no_cache` is () for use it, ("*",) for ignore it, or the stages to build anew.
     """
 
     context: str = "."
-    context_stream: bytes | None = None
+    context_stream: bytes | Reader | None = None
     file: str = ""
     file_text: str | None = None
     """The Dockerfile's own text, when it is not to be read from a file."""

@@ -90,6 +90,7 @@ def config_to_json(config: Config) -> dict[str, Any]:
         "runtime": config.runtime,
         "registries": registries,
         "ca_bundle": config.ca_bundle,
+        "read_timeout": config.read_timeout,
     }
 
 
@@ -99,7 +100,7 @@ def config_from_json(data: dict[str, Any]) -> Config:
         name: RegistryConfig(tuple(mirrors), insecure)
         for name, (mirrors, insecure) in data["registries"].items()
     }
-    return Config(data["root"], data["runtime"], registries, data["ca_bundle"])
+    return Config(data["root"], data["runtime"], registries, data["ca_bundle"], data["read_timeout"])
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from jettison.cli.build_options import COMMAND
 from jettison.cli.options import FALSE, TRUE, Parsed, parse
 from jettison.cli.outputs import parse_output, parse_secret
 from jettison.errors import UsageError
-from jettison.request import BuildRequest, Output
+from jettison.request import BuildRequest, Output, Reader
 
 if TYPE_CHECKING:
     from jettison.cli.console import Console
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from jettison.request import BuildResult
 
 __all__ = ["COMMAND", "request_of", "run"]
-
-_REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
 
 
 def run(console: Console, argv: list[str]) -> int:
@@ -40,7 +38,7 @@ def run(console: Console, argv: list[str]) -> int:
         from jettison.cli.checking import call
 
         console.dockerfile(request.file, request.file_text or _text_of(request.context_stream))
-        return call(console, request, method, form, parsed.has("all-rules"), settings.root)
+        return call(console, request, method, form, parsed.has("all-rules"), settings)
     return _build(console, parsed, request, settings)
 
 
@@ -86,16 +84,17 @@ def _method(parsed: Parsed) -> tuple[str, str]:
 def request_of(parsed: Parsed, console: Console) -> BuildRequest:
     """The request that a command line makes. Reads standard input when it says `-`. Raises UsageError."""
     context = parsed.arguments[0]
-    file, file_text, stream = parsed.last("file"), None, None
+    file, file_text = parsed.last("file"), None
+    stream: bytes | Reader | None = None
     if context == "-" and file == "-":
         raise UsageError("the context and the Dockerfile cannot both come from standard input")
     if context == "-":
-        stream = console.read_stdin("the build context")
+        stream = _stdin_context(console)
     else:
         _check_context(context)
     if file == "-":
         file, file_text = "", console.read_stdin("the Dockerfile").decode("utf-8", "surrogateescape")
-    elif file and context != "-" and not os.path.isabs(file) and not os.path.exists(file):
+    elif file and os.path.isdir(context) and not os.path.isabs(file) and not os.path.exists(file):
         inside = os.path.join(context, file)
         file = inside if os.path.exists(inside) else file
     outputs, load = _outputs(parsed)
@@ -126,9 +125,17 @@ def request_of(parsed: Parsed, console: Console) -> BuildRequest:
     )
 
 
-def _text_of(stream: bytes | None) -> str | None:
+def _stdin_context(console: Console) -> bytes | Reader:
+    """What comes on standard input: a Dockerfile whole, an archive as a stream, however long it is."""
+    from jettison.sources.tarball import Peeked, is_archive
+
+    stream = Peeked(console.open_stdin("the build context"))
+    return stream if is_archive(stream.head) else stream.read()
+
+
+def _text_of(stream: bytes | Reader | None) -> str | None:
     """The Dockerfile that standard input holds in place of a context, for excerpts."""
-    if not stream or b"\0" in stream[:1024]:
+    if not stream or not isinstance(stream, bytes) or b"\0" in stream[:1024]:
         return None
     return stream.decode("utf-8", "replace")
 
@@ -136,14 +143,13 @@ def _text_of(stream: bytes | None) -> str | None:
 def _check_context(context: str) -> None:
     if os.path.isdir(context):
         return
-    if context.startswith(_REMOTE):
-        raise UsageError(
-            f"a remote build context is not supported yet: {context}", hint="clone it and give the folder"
-        )
-    if os.path.exists(context):
-        hint = "give its folder, and the Dockerfile with -f" if os.path.isfile(context) else None
-        raise UsageError(f"the build context {context} is not a folder", hint=hint)
-    raise UsageError(f"the build context {context} does not exist")
+    from jettison.inputs import kind_of
+
+    if not kind_of(context):
+        hint = None
+        if "://" in context:
+            hint = "a folder, an archive, http:// or https://, or a git repository: https://HOST/PATH.git"
+        raise UsageError(f"the build context {context} does not exist", hint=hint)
 
 
 def _outputs(parsed: Parsed) -> tuple[tuple[Output, ...], bool]:

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from jettison.dataclass import dataclass
 from jettison.dockerfile.dockerignore import Matcher, parse_ignore
 from jettison.dockerfile.instructions import Dockerfile
 from jettison.errors import GraphError, JettisonError, UsageError
+from jettison.events import ignore
 from jettison.graph.scope import GlobalScope, platform_args
 from jettison.graph.stages import StageGraph, build_stage_graph
-from jettison.inputs import Contexts, open_stream, read_dockerfile, sort_contexts
+from jettison.inputs import (
+    Contexts,
+    Fetching,
+    MainContext,
+    agent_sockets,
+    fetching_with,
+    open_main,
+    read_dockerfile,
+    sort_contexts,
+)
 from jettison.lint.base import BaseFacts, ContextFacts, Facts, Finding
 from jettison.lint.check import check
 from jettison.planning import build_arguments, parse_file
@@ -23,6 +34,7 @@ from jettison.sources.context import find_ignore
 
 if TYPE_CHECKING:
     from jettison.cli.console import Console
+    from jettison.config import Config
     from jettison.oci.config import ImageConfig
 
 FORMATS = ("text", "json")
@@ -58,9 +70,9 @@ def method_of(call: str, form: str) -> tuple[str, str]:
     return "check" if method == "lint" else method, form
 
 
-def call(console: Console, request: BuildRequest, method: str, form: str, own: bool, root: str) -> int:
+def call(console: Console, request: BuildRequest, method: str, form: str, own: bool, settings: Config) -> int:
     """Carry out one `--call`, and give the exit status: 1 when the check finds something."""
-    checked = examine(request, own, root)
+    checked = examine(request, own, settings)
     if method == "check":
         from jettison.cli.lint import show
 
@@ -88,19 +100,35 @@ def call(console: Console, request: BuildRequest, method: str, form: str, own: b
     return 0
 
 
-def examine(request: BuildRequest, own_rules: bool, root: str) -> Checked:
-    """Read the Dockerfile of a request and check it. `root` is the local store, "" to leave it alone.
+def examine(request: BuildRequest, own_rules: bool, settings: Config | None) -> Checked:
+    """Read the Dockerfile of a request and check it. Without settings the local store is left alone.
 
     Raises what keeps the file from being read: NotFound, SourceError, DockerfileError.
     """
-    contexts = sort_contexts(request)
-    if request.context == "-":
-        from tempfile import mkdtemp
+    with ExitStack() as closing:
+        main = open_main(request, lambda: _fetching(request, settings, closing))
+        return _examine(main, own_rules, settings.root if settings is not None else "")
 
-        folder, request = open_stream(request, lambda name: mkdtemp(prefix=f"jettison-{name}-"))
-    else:
-        folder = request.context
-    data, shown, path = read_dockerfile(request, folder)
+
+def _fetching(request: BuildRequest, settings: Config | None, closing: ExitStack) -> Fetching:
+    from tempfile import TemporaryDirectory
+    from threading import Event
+
+    from jettison.executor.remote import remotes_of
+
+    def new_folder(stem: str) -> str:
+        return closing.enter_context(TemporaryDirectory(prefix=f"jettison-{stem}-"))
+
+    bundle, timeout = (settings.ca_bundle, settings.read_timeout) if settings is not None else ("", 60.0)
+    agent = agent_sockets(request).get("default", "")
+    remotes = remotes_of(request.environment, bundle, timeout, agent, new_folder, Event())
+    return fetching_with(remotes, request, new_folder, ignore)
+
+
+def _examine(main: MainContext, own_rules: bool, root: str) -> Checked:
+    request, folder = main.request, main.folder
+    contexts = sort_contexts(request)
+    data, shown, path = read_dockerfile(main)
     dockerfile = parse_file(data, shown)
     target = parse_platform(request.platform) if request.platform else native()
     arguments = build_arguments(request)

@@ -12,6 +12,7 @@ from jettison.errors import UsageError
 if TYPE_CHECKING:
     from jettison.cli.options import Command
     from jettison.location import Location
+    from jettison.request import Reader
 
 
 class Console:
@@ -51,6 +52,16 @@ class Console:
             raise UsageError(f"{what} should come from standard input, which is a terminal")
         raw: BinaryIO | None = getattr(self.stdin, "buffer", None)
         return raw.read() if raw is not None else self.stdin.read().encode("utf-8", "surrogateescape")
+
+    def open_stdin(self, what: str) -> Reader:
+        """Standard input as a stream. Raises UsageError when that is a terminal."""
+        if self.stdin.isatty():
+            raise UsageError(f"{what} should come from standard input, which is a terminal")
+        try:
+            # Apart from sys.stdin: who waits here must not hold its lock when the interpreter ends.
+            return open(os.dup(self.stdin.fileno()), "rb", buffering=0)
+        except OSError:
+            return self.stdin.buffer
 
     def binary_stdout(self) -> BinaryIO:
         """Standard output for bytes."""

@@ -55,7 +55,7 @@ def run(console: Console, argv: list[str]) -> int:
     console.dockerfile(request.file, request.file_text)
     from jettison.cli.checking import examine
 
-    return show(console, examine(request, True, ""), form)
+    return show(console, examine(request, True, None), form)
 
 
 def _request(console: Console, parsed: Parsed) -> BuildRequest:

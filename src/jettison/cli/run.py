@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from jettison.cli.local import STORE_OPTIONS, Local, find, opened, platform_of
 from jettison.cli.options import Command, Option, Parsed, parse
@@ -137,10 +137,12 @@ def _image(local: Local, parsed: Parsed) -> ImageConfig:
 def request_of(parsed: Parsed, console: Console) -> ContainerRequest:
     """What a command line asks for. Raises UsageError."""
     from jettison.container import ContainerRequest
+    from jettison.sandbox.network import parse_host
 
     network = parsed.last("network", "host")
     if network not in ("host", "none"):
         raise UsageError(f"--network {network!r} is not supported", hint="host or none")
+    mode: Literal["host", "none"] = "none" if network == "none" else "host"
     entrypoint = parsed.last("entrypoint") if parsed.all("entrypoint") else None
     cwd = parsed.last("workdir")
     if cwd and not cwd.startswith("/"):
@@ -153,8 +155,8 @@ def request_of(parsed: Parsed, console: Console) -> ContainerRequest:
         cwd=cwd,
         user=parsed.last("user"),
         terminal=parsed.has("tty"),
-        network="none" if network == "none" else "host",
-        hosts=tuple(parsed.all("add-host")),
+        network=mode,
+        hosts=tuple(":".join(parse_host(text, mode)) for text in parsed.all("add-host")),
         hostname=parsed.last("hostname"),
         privileged=parsed.has("privileged"),
         read_only=parsed.has("read-only"),

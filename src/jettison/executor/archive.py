@@ -25,11 +25,14 @@ _CHUNK = 1 << 20
 _XATTR = "SCHILY.xattr."
 
 
-def open_archive(tree: FileTree, path: str, node: Node, closing: ExitStack) -> tarfile.TarFile | None:
+def open_archive(
+    tree: FileTree, path: str, node: Node, closing: ExitStack, spool: str = ""
+) -> tarfile.TarFile | None:
     """The archive in a file, or None when it is none. It stays open until `closing` ends.
 
     Tar is recognised plain and compressed with gzip, bzip2, xz and zstd, whatever the
-    file's name. A compressed archive is decompressed once, into an unnamed temporary file.
+    file's name. A compressed archive is decompressed once, into an unnamed file in the
+    folder `spool` ("": where temporary files are).
     """
     import tarfile
 
@@ -49,7 +52,7 @@ def open_archive(tree: FileTree, path: str, node: Node, closing: ExitStack) -> t
         stream.seek(0)
         seekable = stream
     else:
-        seekable = _spool(first, opened, path, closing)
+        seekable = _spool(first, opened, path, closing, spool)
     try:
         archive = tarfile.open(fileobj=seekable, mode="r:", errors="surrogateescape")  # noqa: SIM115
     except tarfile.TarError as error:
@@ -245,10 +248,10 @@ def _is_header(block: bytes) -> bool:
     return True
 
 
-def _spool(first: bytes, stream: BinaryIO, path: str, closing: ExitStack) -> BinaryIO:
+def _spool(first: bytes, stream: BinaryIO, path: str, closing: ExitStack, folder: str) -> BinaryIO:
     import tempfile
 
-    file = cast(BinaryIO, closing.enter_context(tempfile.TemporaryFile()))  # noqa: SIM115
+    file = cast(BinaryIO, closing.enter_context(tempfile.TemporaryFile(dir=folder or None)))  # noqa: SIM115
     file.write(first)
     try:
         while data := stream.read(_CHUNK):

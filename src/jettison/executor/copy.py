@@ -20,19 +20,19 @@ from jettison.store.resolve import resolve
 
 
 def run_copy(
-    op: CopyOp, source: FileTree | None, base: FileTree, writer: LayerWriter, now_ns: int
+    op: CopyOp, source: FileTree | None, base: FileTree, writer: LayerWriter, now_ns: int, spool: str = ""
 ) -> tuple[str, ...]:
     """Write the entries of a COPY's or ADD's layer, but commit nothing.
 
     `base` is what the layer is stacked on; `now_ns` is the time of directories and
-    here-documents, which have none. Raises NotFound and SourceError when the files aren't
-    there or cannot be put where they should.
+    here-documents, which have none; `spool` a folder for decompressed archives. Raises NotFound
+    and SourceError when the files aren't there or cannot be put where they should.
 
     Gives the files of a build context that changed since it was looked at: the
     layer is then not the one that `content_digest` spoke of, and must not be found by it.
     """
     with ExitStack() as open_archives:
-        job = _Job(op, base, now_ns, open_archives)
+        job = _Job(op, base, now_ns, open_archives, spool)
         if source is not None:
             for item in selection(op, source):
                 job.place(item, source)
@@ -69,12 +69,13 @@ def _changed(plan: Plan, tree: Scanned) -> tuple[str, ...]:
 class _Job:
     """One COPY: where its files go, and with which owner and mode."""
 
-    def __init__(self, op: CopyOp, base: FileTree, now_ns: int, open_archives: ExitStack) -> None:
+    def __init__(self, op: CopyOp, base: FileTree, now_ns: int, open_archives: ExitStack, spool: str) -> None:
         self.op = op
         self.owner = resolve_owner(op.owner, base) if op.owner is not None else None
         self.change = parse_mode(op.mode) if op.mode else None
         self.now_ns = now_ns
         self.open_archives = open_archives
+        self.spool = spool
         uid, gid = self.owner or (0, 0)
         self.plan = Plan(base, Fresh(now_ns, uid, gid))
         dest = op.dest.strip("/")
@@ -198,7 +199,7 @@ class _Job:
     def _unpack(self, source: Source, tree: FileTree) -> bool:
         from jettison.executor.archive import open_archive, place_archive
 
-        archive = open_archive(tree, source.path, source.node, self.open_archives)
+        archive = open_archive(tree, source.path, source.node, self.open_archives, self.spool)
         if archive is None:
             return False
         self.plan.make_dirs(self.dest, self.op.link)

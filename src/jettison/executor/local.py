@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from jettison.cache import records
@@ -17,6 +18,7 @@ from jettison.events import Emit, StepOutput, Warned
 from jettison.executor.demand import exported_vertices, wanted_as_tree
 from jettison.graph.ops import CopyOp, GitOp, HttpOp, MkdirOp, RunOp, SourceOp
 from jettison.graph.vertex import BuildGraph, Vertex
+from jettison.side_by_side import side_by_side
 from jettison.solver.base import Built, Hit, Layers
 from jettison.sources.context import ContextTree
 from jettison.sources.memo import Memo
@@ -161,13 +163,7 @@ class LocalExecutor:
         for layer in self.store.layers.many(layers):
             if layer.blob is not None:
                 self.downloads[layer.blob.digest] = vertex.short
-        if len(layers) == 1:
-            self.store.layers.ensure_blob(layers[0])
-        elif layers:
-            from concurrent.futures import ThreadPoolExecutor
-
-            with ThreadPoolExecutor(_DOWNLOADS) as pool:
-                list(pool.map(self.store.layers.ensure_blob, layers))
+        side_by_side([partial(self.store.layers.ensure_blob, layer) for layer in layers], _DOWNLOADS)
         return layers
 
     def _run(self, vertex: Vertex, op: RunOp, inputs: dict[str, Layers]) -> Layers:
@@ -196,7 +192,9 @@ class LocalExecutor:
                 from jettison.executor.copy import run_copy
 
                 source = self._source(vertex, op, inputs)
-                changed = run_copy(op, source, self.store.view(base), writer, FIXED_TIME_NS)
+                changed = run_copy(
+                    op, source, self.store.view(base), writer, FIXED_TIME_NS, f"{self.store.root}/tmp"
+                )
             layer = writer.commit()
         finally:
             writer.abort()

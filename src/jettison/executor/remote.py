@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from jettison.dataclass import dataclass
+from jettison.dataclass import dataclass, field, replace
 from jettison.errors import JettisonError
 from jettison.graph.ops import GitOp, HttpOp
 from jettison.graph.state import Remote
@@ -16,37 +17,70 @@ from jettison.store.base import LayerWriter
 
 @dataclass(frozen=True, slots=True)
 class Remotes:
-    """Reads remote sources: how servers and repositories are reached."""
+    """Reads remote sources for one build: how servers and repositories are reached, and what was seen there.
+
+    `new_name` gives paths for content that has to be fetched to pin it: it is fetched only once.
+    """
 
     http: HttpAccess
     git: GitAccess
+    new_name: Callable[[str], str]
+    cancel: threading.Event
+    _pinned: dict[tuple[str, str, bool], HttpOp | GitOp] = field(default_factory=dict)
+    _kept: dict[HttpOp, str] = field(default_factory=dict)
 
     def pin(self, remote: Remote) -> HttpOp | GitOp:
         """Ask what a source stands for now. Raises SourceError and NotFound with the instruction's place."""
-        try:
-            if parse_git(remote.url) is None:
-                return pin_http(remote.url, remote.checksum, self.http)
+        asked = (remote.url, remote.checksum, remote.keep_git_dir)
+        if asked not in self._pinned:
+            try:
+                self._pinned[asked] = self._pin(remote)
+            except JettisonError as error:
+                if error.location is None:
+                    error.location = remote.location
+                raise
+        return self._pinned[asked]
+
+    def _pin(self, remote: Remote) -> HttpOp | GitOp:
+        if parse_git(remote.url) is not None:
             return pin_git(remote.url, remote.checksum, remote.keep_git_dir, self.git)
-        except JettisonError as error:
-            if error.location is None:
-                error.location = remote.location
-            raise
+        if remote.checksum:
+            return pin_http(remote.url, remote.checksum, self.http)
+        path = self.new_name("download")
+        op = pin_http(remote.url, "", self.http, keep=path, cancel=self.cancel)
+        if os.path.exists(path):
+            self._kept[op] = path
+        return op
 
     def write(self, op: HttpOp | GitOp, writer: LayerWriter, folder: str, cancel: threading.Event) -> None:
         """Write the files of a pinned source into a layer; `folder` is empty and may be filled."""
         if isinstance(op, HttpOp):
-            write_http(op, writer, folder, cancel, self.http)
+            write_http(op, writer, folder, cancel, self.http, self._kept.get(op, ""))
         else:
-            write_git(op, writer, folder, cancel, self.git)
+            write_git(op, writer, folder, cancel, replace(self.git, cancel=cancel))
 
 
-def remotes_of(environment: Mapping[str, str], ca_bundle: str, agent: str) -> Remotes:
+def remotes_of(
+    environment: Mapping[str, str],
+    ca_bundle: str,
+    read_timeout: float,
+    agent: str,
+    new_name: Callable[[str], str],
+    cancel: threading.Event,
+) -> Remotes:
     """How remote sources are reached, from the caller's environment and settings."""
     proxies = {}
-    for scheme in ("http", "https"):
-        value = environment.get(f"{scheme}_proxy") or environment.get(f"{scheme.upper()}_PROXY")
+    for kind in ("http", "https", "no"):
+        value = environment.get(f"{kind}_proxy") or environment.get(f"{kind.upper()}_PROXY")
         if value:
-            proxies[scheme] = value
-    http = HttpAccess(ca_bundle=ca_bundle or None, proxies=proxies)
-    git = GitAccess(path=environment.get("PATH") or GitAccess().path, ssh_agent=agent, ca_bundle=ca_bundle)
-    return Remotes(http, git)
+            proxies[kind] = value
+    http = HttpAccess(ca_bundle=ca_bundle or None, proxies=proxies, read_timeout=read_timeout)
+    git = GitAccess(
+        path=environment.get("PATH") or GitAccess().path,
+        ssh_agent=agent,
+        ca_bundle=ca_bundle,
+        silence=read_timeout,
+        proxies=proxies,
+        cancel=cancel,
+    )
+    return Remotes(http, git, new_name, cancel)

@@ -21,6 +21,7 @@ _TYPES: dict[str, Any] = {
     for kind in (
         events.BuildStarted,
         events.BaseResolved,
+        events.ContextFetched,
         events.StepStarted,
         events.StepOutput,
         events.StepProgress,

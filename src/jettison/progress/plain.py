@@ -9,6 +9,7 @@ from jettison.events import (
     BaseResolved,
     BuildFinished,
     BuildStarted,
+    ContextFetched,
     Event,
     Exported,
     StepFinished,
@@ -81,6 +82,8 @@ class Plain:
                 return started(event)
             case BaseResolved():
                 return [f"base {event.name} from {event.origin} {event.digest}".rstrip()]
+            case ContextFetched():
+                return [fetched(event)]
             case Warned():
                 return [warning(event)]
             case Exported():
@@ -134,6 +137,16 @@ def started(event: BuildStarted) -> list[str]:
     if event.skipped:
         lines.append(f"not needed by {targets}: {', '.join(event.skipped)}")
     return lines
+
+
+def fetched(event: ContextFetched) -> str:
+    """Where a build context came from, and what was there."""
+    parts = [f"context {event.name}" if event.name else "context", "from", event.origin]
+    if event.version:
+        parts.append(event.version if ":" in event.version else f"at commit {event.version}")
+    if event.size:
+        parts.append(f"({size_text(event.size)})")
+    return " ".join(parts)
 
 
 def warning(event: Warned) -> str:

@@ -11,6 +11,7 @@ from jettison.events import (
     BaseResolved,
     BuildFinished,
     BuildStarted,
+    ContextFetched,
     Event,
     Exported,
     StepFinished,
@@ -20,7 +21,7 @@ from jettison.events import (
     Warned,
 )
 from jettison.progress.lines import LineBuffer, duration, size_text
-from jettison.progress.plain import exported, failure_of, finished, started, warning
+from jettison.progress.plain import exported, failure_of, fetched, finished, started, warning
 
 _REFRESH = 0.1
 _FIRST = 0.15
@@ -94,6 +95,8 @@ class Terminal:
                 return [self._paint(first, _BOLD), *(self._paint(line, _DIM) for line in rest)]
             case BaseResolved():
                 return [self._paint(f"  base {event.name} from {event.origin}", _DIM)]
+            case ContextFetched():
+                return [self._paint(f"  {fetched(event)}", _DIM)]
             case Warned():
                 return [self._paint(warning(event), _YELLOW)]
             case Exported():

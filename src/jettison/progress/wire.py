@@ -19,7 +19,11 @@ def request_to_json(request: BuildRequest) -> dict[str, Any]:
     if request.context_stream is not None:
         from base64 import b64encode
 
-        out["context_stream"] = b64encode(request.context_stream).decode("ascii")
+        from jettison.sources.tarball import Peeked
+
+        given = request.context_stream
+        data = given if isinstance(given, bytes) else Peeked(given).read()
+        out["context_stream"] = b64encode(data).decode("ascii")
     return out
 
 

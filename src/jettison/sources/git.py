@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import signal
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from jettison.dataclass import dataclass, replace
+from jettison.dataclass import dataclass, field, replace
 from jettison.errors import Cancelled, NotFound, SourceError
 from jettison.graph.ops import GitOp
 from jettison.store.base import Entry, LayerWriter
 
 if TYPE_CHECKING:
+    import subprocess
     import threading
 
 _SCP = re.compile(r"(?:[A-Za-z0-9._-]+)@[A-Za-z0-9.-]+:(?!/?\d+/)[^\s]+")
@@ -23,6 +24,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 _SHORT = re.compile(r"[0-9a-f]{7,64}", re.ASCII)
 _SCHEMES = ("http", "https", "git", "ssh", "git+ssh", "file")
 _TIMEOUT = 600.0
+_LOOK = 0.1
+"""Seconds between two looks at whether the build was stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,13 @@ class GitAccess:
     ssh_agent: str = ""
     ca_bundle: str = ""
     timeout: float = _TIMEOUT
+    """Seconds that one call of git may take."""
+    silence: float = 60.0
+    """Seconds that an http server may send nothing."""
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    """Proxies by http and https; "no" lists hosts that are reached without."""
+    cancel: threading.Event | None = None
+    """Ends git when it is set, with Cancelled."""
 
 
 def parse_git(text: str) -> GitSource | None:
@@ -103,8 +113,7 @@ def write_git(
     os.mkdir(checkout, 0o755)
     source = GitSource(op.url, subdir=op.subdir)
     top = fetch_git(source, op.commit, checkout, keep_git_dir=True, access=access)
-    shown = _git(["show", "--no-patch", "--format=%ct", "HEAD"], access, checkout)
-    time_ns = int(shown.split()[-1]) * 1_000_000_000
+    time_ns = _commit_time(access, checkout) * 1_000_000_000
     if not op.keep_git_dir:
         _drop_git_dirs(checkout)
     for entry, file in sorted(_entries(top, "", time_ns), key=lambda found: found[0].path):
@@ -124,7 +133,7 @@ def resolve_commit(source: GitSource, access: GitAccess | None = None) -> str:
         return _checked(source, source.ref)
     _refuse_option(source)
     ref = source.ref or "HEAD"
-    out = _git(["ls-remote", "--", source.url, ref, f"{ref}^{{}}"], access, what=_shown(source.url))
+    out = _git(["ls-remote", "--", source.url, ref, f"{ref}^{{}}"], access, what=shown_repository(source.url))
     found: dict[str, str] = {}
     for line in out.splitlines():
         commit, _, name = line.partition("\t")
@@ -136,10 +145,10 @@ def resolve_commit(source: GitSource, access: GitAccess | None = None) -> str:
             return _checked(source, commit)
     if _SHORT.fullmatch(ref):
         raise NotFound(
-            f"{_shown(source.url)} has no branch or tag {ref}",
+            f"{shown_repository(source.url)} has no branch or tag {ref}",
             hint="a commit has to be written with all its 40 digits",
         )
-    raise NotFound(f"{_shown(source.url)} has no branch or tag {ref}", hint="check its name")
+    raise NotFound(f"{shown_repository(source.url)} has no branch or tag {ref}", hint="check its name")
 
 
 def fetch_git(
@@ -148,9 +157,12 @@ def fetch_git(
     folder: str,
     *,
     keep_git_dir: bool = False,
+    commit_times: bool = False,
     access: GitAccess | None = None,
 ) -> str:
     """Check one commit out into an empty folder, submodules too, and give the path of `subdir` in it.
+
+    `commit_times` gives all files the time of the commit.
 
     Raises NotFound when the folder isn't in the commit.
     """
@@ -158,7 +170,7 @@ def fetch_git(
     if not _COMMIT.fullmatch(commit):
         raise SourceError(f"{commit!r} is no full commit")
     _refuse_option(source)
-    shown = _shown(source.url)
+    shown = shown_repository(source.url)
     _git(["init", "--quiet", "--initial-branch=main", folder], access, what=shown)
     _git(["remote", "add", "origin", source.url], access, folder, shown)
     try:
@@ -175,21 +187,23 @@ def fetch_git(
     if os.path.lexists(os.path.join(folder, ".gitmodules")):
         update = ["submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"]
         _git(update, access, folder, shown)
+    if commit_times:
+        _set_times(folder, access)
     if not keep_git_dir:
         _drop_git_dirs(folder)
     return _below(folder, source)
 
 
-@contextmanager
-def checked_out(
-    source: GitSource, parent: str, *, keep_git_dir: bool = False, access: GitAccess | None = None
-) -> Iterator[tuple[str, str]]:
-    """A temporary checkout below `parent`: its folder, and its commit. It is gone afterwards."""
-    from tempfile import TemporaryDirectory
+def _set_times(folder: str, access: GitAccess) -> None:
+    """Give all files of a checkout the time of its commit, so that equal commits make equal layers."""
+    seconds = _commit_time(access, folder)
+    for path, folders, files in os.walk(folder, topdown=False):
+        for name in (*folders, *files):
+            os.utime(os.path.join(path, name), (seconds, seconds), follow_symlinks=False)
 
-    commit = resolve_commit(source, access)
-    with TemporaryDirectory(prefix="git-", dir=parent) as folder:
-        yield fetch_git(source, commit, folder, keep_git_dir=keep_git_dir, access=access), commit
+
+def _commit_time(access: GitAccess, folder: str) -> int:
+    return max(0, int(_git(["show", "--no-patch", "--format=%ct", "HEAD"], access, folder).split()[-1]))
 
 
 def _entries(folder: str, prefix: str, time_ns: int) -> Iterator[tuple[Entry, str]]:
@@ -241,7 +255,8 @@ def _subdir(text: str) -> str:
 def _checked(source: GitSource, commit: str) -> str:
     if source.checksum and not (_SHORT.fullmatch(source.checksum) and commit.startswith(source.checksum)):
         raise SourceError(
-            f"{_shown(source.url)} is at commit {commit}, but the checksum asks for {source.checksum}",
+            f"{shown_repository(source.url)} is at commit {commit},"
+            f" but the checksum asks for {source.checksum}",
             hint="the branch or tag has moved, or the checksum is one of another commit",
         )
     return commit
@@ -256,7 +271,7 @@ def _below(folder: str, source: GitSource) -> str:
     path = os.path.join(folder, source.subdir) if source.subdir else folder
     real, root = os.path.realpath(path), os.path.realpath(folder)
     if not os.path.isdir(real) or (real != root and not real.startswith(root + "/")):
-        raise NotFound(f"{_shown(source.url)} has no folder {source.subdir}")
+        raise NotFound(f"{shown_repository(source.url)} has no folder {source.subdir}")
     return real
 
 
@@ -275,6 +290,40 @@ def _git(arguments: list[str], access: GitAccess, folder: str = "/", what: str =
     """Run git with nothing of the user's: no configuration, no hooks, no questions."""
     import subprocess
 
+    safe = ["core.hooksPath=/dev/null", "core.fsmonitor=false", "core.autocrlf=false", "safe.directory=*"]
+    safe += ["http.lowSpeedLimit=1", f"http.lowSpeedTime={max(1, round(access.silence))}"]
+    command = [access.program, *(part for option in safe for part in ("-c", option)), *arguments]
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=_environment(access),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            umask=0o022,
+            process_group=0,
+        )
+    except FileNotFoundError as error:
+        raise SourceError(
+            f"{what} is a git repository, but there is no git program here", hint="install git"
+        ) from error
+    with process:
+        try:
+            out, err = _listen(process, access, what)
+        except BaseException:
+            _end(process)
+            raise
+    if process.returncode:
+        said = err.decode("utf-8", "replace").strip().splitlines()
+        raise SourceError(
+            f"git cannot {arguments[0]} {what}: {said[-1] if said else f'status {process.returncode}'}",
+            hint="check the address, and that it can be read without a password",
+        )
+    return out.decode("utf-8", "surrogateescape")
+
+
+def _environment(access: GitAccess) -> dict[str, str]:
     environment = {
         "PATH": access.path,
         "LC_ALL": "C.UTF-8",
@@ -290,36 +339,38 @@ def _git(arguments: list[str], access: GitAccess, folder: str = "/", what: str =
         environment["SSH_AUTH_SOCK"] = access.ssh_agent
     if access.ca_bundle:
         environment["GIT_SSL_CAINFO"] = access.ca_bundle
-    safe = ["core.hooksPath=/dev/null", "core.fsmonitor=false", "core.autocrlf=false", "safe.directory=*"]
-    command = [access.program, *(part for option in safe for part in ("-c", option)), *arguments]
+    return environment | {f"{kind}_proxy": value for kind, value in access.proxies.items()}
+
+
+def _listen(process: subprocess.Popen[bytes], access: GitAccess, what: str) -> tuple[bytes, bytes]:
+    """What git writes to 1 and 2 until its end. Raises Cancelled, and SourceError when it takes too long."""
+    import time
+    from subprocess import TimeoutExpired
+
+    until = time.monotonic() + access.timeout
+    while True:
+        try:
+            return process.communicate(timeout=_LOOK)
+        except TimeoutExpired:
+            if access.cancel is not None and access.cancel.is_set():
+                raise Cancelled("the build was stopped") from None
+            if time.monotonic() > until:
+                raise SourceError(
+                    f"git took longer than {access.timeout:.0f} s for {what}",
+                    hint="try again",
+                    temporary=True,
+                ) from None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End git and the helpers that it started, which are in one group."""
     try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=access.timeout,
-            umask=0o022,
-        )
-    except FileNotFoundError as error:
-        raise SourceError(
-            f"{what} is a git repository, but there is no git program here", hint="install git"
-        ) from error
-    except subprocess.TimeoutExpired as error:
-        raise SourceError(
-            f"git took longer than {access.timeout:.0f} s for {what}", hint="try again", temporary=True
-        ) from error
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise SourceError(
-            f"git cannot {arguments[0]} {what}: {said[-1] if said else f'status {done.returncode}'}",
-            hint="check the address, and that it can be read without a password",
-        )
-    return done.stdout.decode("utf-8", "surrogateescape")
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
 
 
-def _shown(url: str) -> str:
+def shown_repository(url: str) -> str:
     """A URL without the password that may stand in it."""
     if "://" not in url:
         return url

@@ -1,4 +1,10 @@
-"""ADD of a URL: pin what is there now, and bring it here, verified."""
+"""ADD of a URL: pin what is there now, and bring it here, verified.
+
+Only a strong ETag saves the download: by it a server promises that equal tags are equal bytes. A
+Last-Modified time promises nothing of the kind, with or without a length: it has whole seconds, and tools
+that set all times to one date give two versions of equal length the same. Such a file is fetched and its
+content is the pin; so the steps that use it are cached all the same, and never stale.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +12,14 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from jettison.dataclass import dataclass, field
 from jettison.errors import Cancelled, NotFound, SourceError
 from jettison.graph.ops import HttpOp
+from jettison.sources.waiting import interruptible
 from jettison.store.base import Entry, LayerWriter
 
 if TYPE_CHECKING:
@@ -28,7 +36,10 @@ _STRONG = re.compile(r'"[^"]*"')
 
 @dataclass(frozen=True, slots=True)
 class HttpAccess:
-    """How servers are reached. `proxies` maps a scheme to a proxy's URL; timeouts are in seconds."""
+    """How servers are reached. Timeouts are in seconds; `read_timeout` is how long one may be silent.
+
+    `proxies` maps http and https to a proxy's URL; "no" lists hosts that are reached without.
+    """
 
     ca_bundle: str | None = None
     proxies: Mapping[str, str] = field(default_factory=dict)
@@ -62,25 +73,39 @@ def check_checksum(text: str) -> str:
     return text
 
 
-def pin_http(url: str, checksum: str = "", access: HttpAccess | None = None) -> HttpOp:
+def pin_http(
+    url: str,
+    checksum: str = "",
+    access: HttpAccess | None = None,
+    *,
+    keep: str = "",
+    cancel: threading.Event | None = None,
+) -> HttpOp:
     """Pin a URL: by its checksum if one is given, else by the server's strong ETag, else by the content.
 
-    Raises NotFound and SourceError.
+    Content that had to be fetched stays in the file `keep` (with its Last-Modified as time), for
+    `write_http`. Raises NotFound, SourceError and Cancelled.
     """
     if checksum:
         return HttpOp(url, name_of(url), check_checksum(checksum), _MODE, checksum)
     access = access or HttpAccess()
+    tag = interruptible(lambda: _strong_tag(url, access), cancel)
+    if tag:
+        return HttpOp(url, name_of(url), "", _MODE, f"etag:{tag}")
+    from tempfile import TemporaryDirectory
+
+    with TemporaryDirectory(prefix="jettison-") if not keep else nullcontext("") as folder:
+        path = keep or f"{folder}/content"
+        fetched = fetch_url(url, path, access=access, cancel=cancel)
+        os.utime(path, ns=(fetched.mtime_ns or 0, fetched.mtime_ns or 0))
+    return HttpOp(url, name_of(url), "", _MODE, fetched.digest)
+
+
+def _strong_tag(url: str, access: HttpAccess) -> str:
     response = _request("HEAD", url, access)
     response.close()
     tag = response.headers.get("ETag", "")
-    if response.status == 200 and _STRONG.fullmatch(tag):
-        pin = f"etag:{tag}"
-    else:
-        from tempfile import TemporaryDirectory
-
-        with TemporaryDirectory(prefix="jettison-") as folder:
-            pin = fetch_url(url, f"{folder}/content", access=access).digest
-    return HttpOp(url, name_of(url), "", _MODE, pin)
+    return tag if response.status == 200 and _STRONG.fullmatch(tag) else ""
 
 
 def write_http(
@@ -89,19 +114,20 @@ def write_http(
     folder: str,
     cancel: threading.Event,
     access: HttpAccess | None = None,
+    kept: str = "",
 ) -> None:
-    """Fetch a pinned URL by way of a file in `folder`, and write the layer that holds it, but don't commit.
+    """Write the layer that holds a pinned URL's content, but don't commit it.
 
+    The content comes from the file that `pin_http` kept, or is fetched by way of a file in `folder`.
     Raises NotFound, SourceError and Cancelled.
     """
-
-    def watch(done: int, total: int) -> None:
-        if cancel.is_set():
-            raise Cancelled("the build was stopped")
-
-    path = f"{folder}/download"
-    fetched = fetch_url(op.url, path, checksum=op.checksum, pin=op.pin, access=access, progress=watch)
     mode = int(op.mode or _MODE, 8)
+    if kept:
+        there = os.stat(kept)
+        writer.add(Entry(op.name, "file", mode, mtime_ns=there.st_mtime_ns, size=there.st_size), kept)
+        return
+    path = f"{folder}/download"
+    fetched = fetch_url(op.url, path, checksum=op.checksum, pin=op.pin, access=access, cancel=cancel)
     writer.add(Entry(op.name, "file", mode, mtime_ns=fetched.mtime_ns or 0, size=fetched.size), path)
     _remove(path)
 
@@ -113,16 +139,30 @@ def fetch_url(
     checksum: str = "",
     pin: str = "",
     access: HttpAccess | None = None,
+    cancel: threading.Event | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fetched:
     """Write what a URL holds to a file, and verify its length, `checksum` and `pin`.
 
-    `progress` is told the bytes done and the bytes in all (0 when unknown). Raises NotFound and SourceError;
-    the file is then removed.
+    `progress` is told the bytes done and the bytes in all (0 when unknown). Raises NotFound, SourceError
+    and Cancelled; the file is then removed.
     """
     access = access or HttpAccess()
     if checksum:
         check_checksum(checksum)
+
+    def watch(done: int, total: int) -> None:
+        if cancel is not None and cancel.is_set():
+            raise Cancelled("the build was stopped")
+        if progress is not None:
+            progress(done, total)
+
+    return interruptible(lambda: _fetch(url, path, checksum, pin, access, watch), cancel)
+
+
+def _fetch(
+    url: str, path: str, checksum: str, pin: str, access: HttpAccess, progress: Callable[[int, int], None]
+) -> Fetched:
     response = _request("GET", url, access)
     try:
         if response.status != 200:
@@ -130,6 +170,7 @@ def fetch_url(
         tag = response.headers.get("ETag", "")
         if pin.startswith("etag:") and pin != f"etag:{tag}":
             raise _changed(url)
+        progress(0, 0)
         fetched = _receive(url, response, path, checksum, progress)
         if pin.startswith("sha256:") and pin != fetched.digest:
             raise _changed(url)
@@ -146,7 +187,7 @@ def _receive(
     response: BaseHTTPResponse,
     path: str,
     checksum: str,
-    progress: Callable[[int, int], None] | None,
+    progress: Callable[[int, int], None],
 ) -> Fetched:
     import hashlib
 
@@ -166,23 +207,23 @@ def _receive(
                 if other is not content:
                     other.update(data)
                 size += len(data)
-                if progress is not None:
-                    progress(size, expected)
+                progress(size, expected)
     except HTTPError as error:
         raise SourceError(
-            f"the download of {_shown(url)} broke off after {size} bytes: {error}",
+            f"the download of {shown_url(url)} broke off after {size} bytes: {error}",
             hint="try again",
             temporary=True,
         ) from error
     if length.isdigit() and size != expected:
         raise SourceError(
-            f"the download of {_shown(url)} broke off: {size} of {expected} bytes came",
+            f"the download of {shown_url(url)} broke off: {size} of {expected} bytes came",
             hint="try again",
             temporary=True,
         )
     if checksum and f"{algorithm}:{other.hexdigest()}" != checksum:
         raise SourceError(
-            f"the checksum of {_shown(url)} is {algorithm}:{other.hexdigest()}, but {checksum} was asked for",
+            f"the checksum of {shown_url(url)} is {algorithm}:{other.hexdigest()},"
+            f" but {checksum} was asked for",
             hint="the file has changed, or the checksum is one of another file",
         )
     return Fetched(f"sha256:{content.hexdigest()}", size, _last_modified(response))
@@ -216,7 +257,7 @@ def _request(method: str, url: str, access: HttpAccess) -> BaseHTTPResponse:
         reason: Any = error.reason if isinstance(error, MaxRetryError) and error.reason else error
         slow = isinstance(reason, TimeoutError)
         raise SourceError(
-            f"cannot reach {_shown(url)}: {'it took too long to answer' if slow else reason}",
+            f"cannot reach {shown_url(url)}: {'it took too long to answer' if slow else reason}",
             hint="check the address and the network, or download it beforehand and COPY it",
             temporary=True,
         ) from error
@@ -243,16 +284,25 @@ def _pool(url: str, access: HttpAccess) -> PoolManager:
     }
     if access.ca_bundle:
         options["ca_certs"] = access.ca_bundle
-    proxy = access.proxies.get(urlsplit(url).scheme)
+    proxy = proxy_of(url, access)
     return ProxyManager(proxy, **options) if proxy else PoolManager(**options)
+
+
+def proxy_of(url: str, access: HttpAccess) -> str:
+    """The proxy for a URL, or "" when it is reached directly."""
+    from jettison.oci.registry.access import RegistryAccess
+    from jettison.oci.registry.transport import proxy_for
+
+    parts = urlsplit(url)
+    return proxy_for(parts.scheme, parts.netloc.rpartition("@")[2], RegistryAccess(proxies=access.proxies))
 
 
 def _refused(url: str, response: BaseHTTPResponse) -> SourceError:
     status = response.status
     if status in (404, 410):
-        return NotFound(f"{_shown(url)} not found (HTTP status {status})", hint="check the address")
+        return NotFound(f"{shown_url(url)} not found (HTTP status {status})", hint="check the address")
     return SourceError(
-        f"the server refused {_shown(url)} with HTTP status {status}",
+        f"the server refused {shown_url(url)} with HTTP status {status}",
         hint="ADD sends no credentials; use RUN with a secret for what needs them"
         if status in (401, 403)
         else None,
@@ -262,11 +312,11 @@ def _refused(url: str, response: BaseHTTPResponse) -> SourceError:
 
 def _changed(url: str) -> SourceError:
     return SourceError(
-        f"{_shown(url)} changed while the build was running", hint="build again", temporary=True
+        f"{shown_url(url)} changed while the build was running", hint="build again", temporary=True
     )
 
 
-def _shown(url: str) -> str:
+def shown_url(url: str) -> str:
     """A URL without the password that may stand in it."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

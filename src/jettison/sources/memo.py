@@ -106,9 +106,9 @@ def _read(path: str) -> dict[bytes, bytes]:
 
 
 def _replace(path: str, data: bytes) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
     temporary = f"{path}.{os.getpid()}"
-    with open(temporary, "wb") as stream:
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
         stream.write(data)
     os.replace(temporary, path)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jettison.store.view import LayerView
 
 LAYOUT_VERSION = 1
-_FOLDERS = ("", "blobs", "blobs/sha256", "layers", "tmp", "locks", "cache-mounts")
+_FOLDERS = ("", "blobs", "blobs/sha256", "layers", "tmp", "locks", "cache-mounts", "memo")
 
 
 class Store:
@@ -163,6 +163,8 @@ def _create(root: str) -> None:
             os.chmod(f"{root}/{name}", 0o700)
         db = Database(f"{root}/jettison.db")
         try:
+            # Before SQLite makes the files beside it, which take its mode.
+            os.chmod(f"{root}/jettison.db", 0o600)
             db.prepare()
         finally:
             db.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from jettison.cli.console import Console
 from jettison.cli.options import parse
 from jettison.errors import UsageError
 from jettison.request import BuildRequest, BuildResult, BuiltImage, Output, Secret
+from jettison.sources.tarball import Peeked
 
 
 def console(stdin: bytes = b"", **environment: str) -> Console:
@@ -107,7 +109,7 @@ def test_harmless_docker_options_are_noted(tmp_path: Path) -> None:
     [
         (["-f", "-", "-"], "both"),
         (["nowhere"], "does not exist"),
-        (["https://example.org/x.git"], "remote build context"),
+        (["ftp://example.org/x.tar"], "does not exist"),
         (["--jobs", "0", "."], "--jobs"),
         (["--jobs", "many", "."], "--jobs"),
         (["--network", "bridge", "."], "bridge"),
@@ -127,11 +129,12 @@ def test_what_is_wrong_is_named(argv: list[str], part: str) -> None:
     assert part in caught.value.message
 
 
-def test_a_file_as_context_is_explained(tmp_path: Path) -> None:
-    (tmp_path / "Dockerfile").write_text("FROM scratch")
-    with pytest.raises(UsageError) as caught:
-        request([str(tmp_path / "Dockerfile")])
-    assert "-f" in (caught.value.hint or "")
+def test_an_archive_on_standard_input_stays_a_stream() -> None:
+    data = gzip.compress(bytes(100_000))
+    where = console(data)
+    stream = request_of(parse(COMMAND, ["-"]), where).context_stream
+    assert stream is not None and not isinstance(stream, bytes)
+    assert Peeked(stream).read() == data
 
 
 def test_metadata_has_the_keys_of_buildx() -> None:

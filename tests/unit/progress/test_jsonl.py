@@ -16,6 +16,7 @@ from jettison.progress.jsonl import Jsonl, encode, from_json, to_json
 PLACE = Location("Dockerfile", 1, 2)
 EVERY: tuple[Event, ...] = (
     events.BuildStarted(1.0, ("a", "b"), 3, ("c",)),
+    events.ContextFetched(1.0, "lib", "https://host/lib.git#main", "c0ffee", 0),
     events.BaseResolved(1.0, "alpine", "sha256:a", "local store"),
     events.StepStarted(1.0, "id", "[a 1/1] RUN x", "a", PLACE),
     events.StepStarted(1.0, "id", "[a 1/1] RUN x", "a", None),

@@ -83,6 +83,7 @@ def access_from(config: Config, environment: Mapping[str, str]) -> RegistryAcces
         ca_bundle=config.ca_bundle,
         credential_files=credential_files(environment),
         proxies=proxies,
+        read_timeout=config.read_timeout,
     )
 
 
