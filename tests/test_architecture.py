@@ -24,6 +24,7 @@ ROWS = (
     ("graph", "store"),
     ("dockerfile", "oci", "sandbox"),
     ("request", "config", "platforms", "events"),
+    ("side_by_side",),
     ("errors",),
     ("location", "digests", "kernel", "version"),
     ("dataclass",),

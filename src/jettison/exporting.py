@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from jettison.dataclass import dataclass, replace
@@ -17,6 +18,7 @@ from jettison.oci import reference
 from jettison.oci.config import History, ImageConfig
 from jettison.planning import Plan
 from jettison.request import BuildRequest, BuiltImage, Output
+from jettison.side_by_side import side_by_side
 from jettison.solver.solve import Solution
 from jettison.store.base import Layer
 from jettison.store.store import Store
@@ -24,6 +26,7 @@ from jettison.store.store import Store
 if TYPE_CHECKING:
     from jettison.oci.registry.access import RegistryAccess
 
+_RENDERERS = 2
 FILES = ("tar", "local")
 TYPES = ("image", "oci", "docker", "registry", *FILES)
 
@@ -114,25 +117,15 @@ def target_image(
 
 
 def _blobs(store: Store, layers: Sequence[str], base: int, epoch: int | None) -> list[Layer]:
-    own = layers[base:]
     known = store.layers.many(layers) if layers else []
     todo = [
         layer.id
         for layer in known[base:]
         if epoch is not None or layer.blob is None or not store.blobs.has(layer.blob.digest)
     ]
-    if not todo:
-        return known
-    if len(todo) == 1:
-        made = {todo[0]: store.layers.ensure_blob(todo[0], epoch)}
-    else:
-        from concurrent.futures import ThreadPoolExecutor
-
-        with ThreadPoolExecutor(2) as pool:
-            made = dict(
-                zip(todo, pool.map(lambda name: store.layers.ensure_blob(name, epoch), todo), strict=True)
-            )
-    return known[:base] + [made.get(layer.id, layer) for layer in known[base : base + len(own)]]
+    made = side_by_side([partial(store.layers.ensure_blob, name, epoch) for name in todo], _RENDERERS)
+    by_id = dict(zip(todo, made, strict=True))
+    return known[:base] + [by_id.get(layer.id, layer) for layer in known[base:]]
 
 
 def dated(target: Target, solution: Solution, epoch: int | None) -> ImageConfig:

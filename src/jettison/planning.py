@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from jettison.dataclass import dataclass, replace
 from jettison.dockerfile.instructions import Dockerfile, Instruction
@@ -24,6 +23,7 @@ from jettison.location import Location
 from jettison.platforms import Platform, native
 from jettison.platforms import parse as parse_platform
 from jettison.request import BuildRequest
+from jettison.side_by_side import side_by_side
 from jettison.sources.base import BaseImage
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 _BUILTIN_ARGS = {*PROXIES, HOSTNAME_ARG, "SOURCE_DATE_EPOCH", "BUILDKIT_INLINE_CACHE", "BUILDKIT_SYNTAX"}
 
-T = TypeVar("T")
+_RESOLVERS = 8
+
 ResolveImage = Callable[[Origin, Platform], BaseImage]
 Checks = Callable[
     [
@@ -219,33 +220,8 @@ def _resolve_all(
         emit(BaseResolved(now(), base.name, base.digest, base.origin))
         return ResolvedImage(base.name, base.config)
 
-    return dict(zip(missing, side_by_side([partial(one, value) for value in missing.values()]), strict=True))
-
-
-def side_by_side(tasks: Sequence[Callable[[], T]]) -> list[T]:
-    """Run some tasks in threads, for they mostly wait; their results in order, or the first one's error.
-
-    A thread pool would do the same, but importing one takes longer than all that is known locally.
-    """
-    results: dict[int, T] = {}
-    errors: dict[int, BaseException] = {}
-
-    def body(number: int, task: Callable[[], T]) -> None:
-        try:
-            results[number] = task()
-        except BaseException as error:
-            errors[number] = error
-
-    threads = [threading.Thread(target=body, args=item) for item in enumerate(tasks[1:], 1)]
-    for thread in threads:
-        thread.start()
-    if tasks:
-        body(0, tasks[0])
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[min(errors)]
-    return [results[number] for number in range(len(tasks))]
+    found = side_by_side([partial(one, value) for value in missing.values()], _RESOLVERS)
+    return dict(zip(missing, found, strict=True))
 
 
 def _warn_unused(

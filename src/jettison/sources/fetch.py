@@ -54,8 +54,10 @@ def fetch_blobs(
     jobs: int = 4,
 ) -> None:
     """`fetch_blob` for several (blob, origin), some side by side. `progress` counts the bytes of all."""
-    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+    from functools import partial
     from threading import Event, Lock
+
+    from jettison.side_by_side import side_by_side
 
     missing = {blob.digest: (blob, origin) for blob, origin in wanted if not store.blobs.has(blob.digest)}
     if not missing:
@@ -74,27 +76,10 @@ def fetch_blobs(
                 if progress is not None:
                     progress(sum(done.values()), total)
 
-        try:
-            fetch_blob(store, blob, origin, access, tell)
-            tell(blob.size, blob.size)
-        except BaseException:
-            stop.set()
-            raise
+        fetch_blob(store, blob, origin, access, tell)
+        tell(blob.size, blob.size)
 
-    with ThreadPoolExecutor(max_workers=max(1, min(jobs, len(missing)))) as pool:
-        futures = [pool.submit(one, *item) for item in missing.values()]
-        try:
-            finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            failures = [error for future in finished if (error := future.exception()) is not None]
-            if failures:
-                # what was stopped because of a failure is not its reason
-                raise next((error for error in failures if not isinstance(error, Cancelled)), failures[0])
-        except BaseException:
-            # Ctrl-C too: nobody waits for gigabytes that are not wanted any more
-            stop.set()
-            for future in futures:
-                future.cancel()
-            raise
+    side_by_side([partial(one, *item) for item in missing.values()], jobs, stop)
 
 
 def _from_registry(

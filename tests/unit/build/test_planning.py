@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from jettison.graph.stages import Origin
 from jettison.graph.state import Remote
 from jettison.inputs import Contexts
 from jettison.oci.config import ImageConfig
-from jettison.planning import Plan, make_plan, parse_file, side_by_side
+from jettison.planning import Plan, make_plan, parse_file
 from jettison.platforms import Platform
 from jettison.request import BuildRequest
 from jettison.sources.base import BaseImage
@@ -141,22 +140,3 @@ def test_no_cache_names_stages_that_exist() -> None:
     assert [v.forced for v in made.graph.vertices.values()] == [False, True, False, False]
     with pytest.raises(GraphError):
         plan(THREE, no_cache=("nosuch",))
-
-
-def test_side_by_side_gives_results_in_order_and_runs_all_at_once() -> None:
-    meeting = threading.Barrier(3, timeout=20)
-
-    def task(number: int) -> int:
-        meeting.wait()
-        return number
-
-    assert side_by_side([lambda n=n: task(n) for n in range(3)]) == [0, 1, 2]
-    assert side_by_side([]) == []
-
-
-def test_side_by_side_raises_the_first_error() -> None:
-    def fail(text: str) -> int:
-        raise ValueError(text)
-
-    with pytest.raises(ValueError, match="two"):
-        side_by_side([lambda: 1, lambda: fail("two"), lambda: fail("three")])

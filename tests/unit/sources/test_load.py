@@ -198,7 +198,8 @@ def test_missing_blob(store: Store, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"no tar at all" * 100, gzip.compress(b"no tar", mtime=0), gzip.compress(bytes(9999), mtime=0)[:20]]
+    "data",
+    [b"", b"no tar " * 100, gzip.compress(b"no tar", mtime=0), gzip.compress(bytes(9999), mtime=0)[:20]],
 )
 def test_what_is_no_archive(store: Store, tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x"

@@ -15,6 +15,7 @@ from jettison.oci.registry.client import Client, Reply, Request
 from jettison.oci.registry.endpoints import endpoints
 from jettison.oci.registry.failure import pause_before
 from jettison.oci.registry.transport import wait
+from jettison.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from jettison.oci.registry.access import RegistryAccess
@@ -62,7 +63,7 @@ def push(
     jobs_of = [_Job(client, reference.repository, upload, counter).run for upload in unique.values()]
     try:
         client.connect()
-        _side_by_side(jobs_of, jobs, stop)
+        side_by_side(jobs_of, jobs, stop)
         return put_manifest(client, reference, manifest, media_type)
     except RegistryError as error:
         raise _not_pushed(reference, error) from error
@@ -299,26 +300,3 @@ class _Job:
                 at += len(piece)
                 self._counter.add(len(piece))
         self._send("PUT", self._finish(location), (201, 204), headers={"Content-Length": "0"})
-
-
-def _side_by_side(tasks: Sequence[Callable[[], None]], jobs: int, stop: Event) -> None:
-    """Run all; the first failure is raised, what has not begun by then is left out, and `stop` is set."""
-    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor
-    from concurrent.futures import wait as wait_for
-
-    if not tasks:
-        return
-    with ThreadPoolExecutor(max_workers=max(1, min(jobs, len(tasks)))) as pool:
-        futures = [pool.submit(task) for task in tasks]
-        try:
-            finished, _ = wait_for(futures, return_when=FIRST_EXCEPTION)
-            failures = [error for future in finished if (error := future.exception()) is not None]
-            if failures:
-                # what was stopped because of a failure is not its reason
-                raise next((error for error in failures if not isinstance(error, Cancelled)), failures[0])
-        except BaseException:
-            # Ctrl-C too: an upload of gigabytes does not go on for an image that will not be there
-            stop.set()
-            for future in futures:
-                future.cancel()
-            raise
