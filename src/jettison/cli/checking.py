@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import cache
 from typing import TYPE_CHECKING
 
 from jettison.dataclass import dataclass
@@ -148,8 +149,8 @@ def _examine(main: MainContext, own_rules: bool, root: str) -> Checked:
         targets=request.targets,
         build_args=arguments,
         bases=_bases(stages, contexts, root) if stages is not None else {},
-        ignore=lambda: _matcher(folder, path),
-        context=lambda: _measured(folder, path),
+        ignore=cache(lambda: _matcher(folder, path)),
+        context=cache(lambda: _measured(folder, path)),
         own_rules=own_rules,
     )
     findings = check(dockerfile, data, stages, facts)

@@ -6,12 +6,14 @@ import os
 from typing import TYPE_CHECKING
 
 from jettison.cli.options import Command, Option, parse
-from jettison.errors import NotFound, UsageError
+from jettison.errors import ExportError, NotFound, UsageError
 
 if TYPE_CHECKING:
     from jettison.cli.checking import Checked
     from jettison.cli.console import Console
     from jettison.cli.options import Parsed
+    from jettison.dockerfile.instructions import Dockerfile
+    from jettison.lint.base import Finding
     from jettison.request import BuildRequest
 
 FORMATS = ("text", "json", "sarif")
@@ -30,6 +32,7 @@ A comment leaves rules out, for the file in its first lines or for the instructi
 """,
     (
         Option(("--format",), "how findings are shown: text, json or sarif", "FORMAT"),
+        Option(("--fix",), "rewrite what means the same afterwards, and show what is left"),
         Option(("--target",), "stage that is built (default: the last one)", "STAGE", True),
         Option(("--build-arg",), "value of an ARG, as for jettison build", "NAME[=VALUE]", True),
         Option(("--build-context",), "a named context, as for jettison build", "NAME=VALUE", True),
@@ -37,6 +40,7 @@ A comment leaves rules out, for the file in its first lines or for the instructi
     ),
     (
         ("The Dockerfile of this folder", "jettison lint"),
+        ("Mend what can be mended without a doubt", "jettison lint --fix"),
         ("Another one, for a code host", "jettison lint --format sarif deploy/Dockerfile > lint.sarif"),
     ),
     most=1,
@@ -54,6 +58,9 @@ def run(console: Console, argv: list[str]) -> int:
     request = _request(console, parsed)
     console.dockerfile(request.file, request.file_text)
     from jettison.cli.checking import examine
+
+    if parsed.has("fix"):
+        _fix(console, request)
 
     return show(console, examine(request, True, None), form)
 
@@ -79,6 +86,48 @@ def _request(console: Console, parsed: Parsed) -> BuildRequest:
         build_contexts=contexts_of(parsed),
         environment=dict(console.environment),
     )
+
+
+def _fix(console: Console, request: BuildRequest) -> None:
+    """Write the Dockerfile anew if something can be mended."""
+    if request.file_text is not None:
+        raise UsageError("--fix rewrites a file, not standard input", hint="name the Dockerfile")
+    from jettison.cli.checking import examine
+    from jettison.dataclass import replace
+    from jettison.lint.fix import fix_all
+
+    checked = examine(request, True, None)
+
+    def find(dockerfile: Dockerfile, data: bytes) -> list[Finding]:
+        if data == checked.data:
+            return checked.findings
+        text = data.decode("utf-8", "surrogateescape")
+        return examine(replace(request, file_text=text), True, None).findings
+
+    fixed = fix_all(checked.data, checked.dockerfile.path, find)
+    if fixed.mended:
+        _replace(os.path.realpath(request.file), fixed.data)
+        count = len(fixed.mended)
+        console.note(f"mended {count} {'finding' if count == 1 else 'findings'} in {request.file}")
+
+
+def _replace(path: str, data: bytes) -> None:
+    """Put a new file in the place of the old one, with its mode."""
+    import shutil
+    import tempfile
+
+    try:
+        handle, new = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".jettison-")
+        try:
+            with open(handle, "wb") as file:
+                file.write(data)
+            shutil.copymode(path, new)
+            os.replace(new, path)
+        except BaseException:
+            os.unlink(new)
+            raise
+    except OSError as error:
+        raise ExportError(f"cannot write {path}: {error.strerror}") from error
 
 
 def show(console: Console, checked: Checked, form: str) -> int:
