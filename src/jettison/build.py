@@ -10,9 +10,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING
 
+from jettison.checks import checks_of
 from jettison.config import Config
 from jettison.errors import JettisonError, SandboxError
 from jettison.events import BuildFinished, BuildStarted, Emit, StepProgress
@@ -32,7 +33,7 @@ from jettison.inputs import (
     secret_values,
     sort_contexts,
 )
-from jettison.planning import Checks, Plan, make_plan, parse_file
+from jettison.planning import Plan, make_plan, parse_file
 from jettison.platforms import Platform
 from jettison.request import BuildRequest, BuildResult, BuiltImage
 from jettison.solver.solve import Slots, Solution, solve
@@ -43,7 +44,6 @@ from jettison.store.base import Blob
 from jettison.store.store import Store
 
 if TYPE_CHECKING:
-    from jettison.dockerfile.instructions import Dockerfile
     from jettison.executor.remote import Remotes
     from jettison.executor.run import RunSettings
     from jettison.oci.registry.access import RegistryAccess
@@ -64,13 +64,16 @@ def build(
     started = time.perf_counter()
     cancel = cancel or threading.Event()
     ran = cached = 0
+    fetched: list[bytes] = []
     try:
         with Store.open(config.root) as store:
-            solution, result = _build(request, config, store, emit, cancel)
+            solution, result = _build(request, config, store, emit, cancel, fetched)
             ran, cached = solution.ran, solution.cached
     except BaseException as error:
         text = error.message if isinstance(error, JettisonError) else str(error) or type(error).__name__
         emit(BuildFinished(time.time(), time.perf_counter() - started, ran, cached, text))
+        if isinstance(error, JettisonError):
+            error.dockerfile = fetched[0] if fetched else None
         raise
     seconds = time.perf_counter() - started
     emit(BuildFinished(time.time(), seconds, ran, cached))
@@ -78,7 +81,12 @@ def build(
 
 
 def _build(
-    request: BuildRequest, config: Config, store: Store, emit: Emit, cancel: threading.Event
+    request: BuildRequest,
+    config: Config,
+    store: Store,
+    emit: Emit,
+    cancel: threading.Event,
+    fetched: list[bytes],
 ) -> tuple[Solution, tuple[BuiltImage, ...]]:
     from jettison.exporting import check_outputs, export, wants_images
 
@@ -90,6 +98,8 @@ def _build(
     request, folder = main.request, main.folder
     contexts = Contexts({"": folder, **named.folders}, named.images)
     data, shown, path = read_dockerfile(main)
+    if main.fetched:
+        fetched.append(data)
     access = _access(config, request.environment)
     downloads: dict[str, str] = {}
     store.fetch = lambda blob, origin: _fetch_blob(store, access(), blob, origin, emit, downloads)
@@ -103,7 +113,7 @@ def _build(
         lambda remote: remotes().pin(remote),
         emit,
         time.time,
-        _checks(dockerfile, data, folder, path),
+        checks_of(store, dockerfile, data, folder, path),
     )
     graph = plan.graph
     trees, memos = _open_trees(fetch_contexts(contexts, _used(graph), fetching), named, main, path, store)
@@ -160,18 +170,6 @@ def _open_trees(
 def _open_tree(folder: str, dockerfile_path: str) -> ContextTree:
     found = find_ignore(folder, dockerfile_path)
     return open_context(folder, None) if found is None else open_context(folder, found[1], found[0])
-
-
-def _checks(dockerfile: Dockerfile, data: bytes, folder: str, path: str) -> Checks:
-    from jettison.dockerfile.dockerignore import Matcher, parse_ignore
-    from jettison.lint.building import check_build
-
-    @cache
-    def ignore() -> Matcher | None:
-        found = find_ignore(folder, path)
-        return None if found is None else Matcher(parse_ignore(found[1], found[0]))
-
-    return partial(check_build, dockerfile, data, ignore)
 
 
 def _access(config: Config, environment: Mapping[str, str]) -> Callable[[], RegistryAccess]:

@@ -34,7 +34,12 @@ class Problem:
 
 
 class JettisonError(Exception):
-    """The root of all of them. `temporary` says that trying again may help."""
+    """The root of all of them. `temporary` says that trying again may help.
+
+    `dockerfile` is the Dockerfile's text, where `location.path` cannot be read (any more).
+    """
+
+    dockerfile: bytes | None = None
 
     def __init__(
         self,

@@ -31,6 +31,8 @@ _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 def tell(console: Console, error: JettisonError) -> int:
     """Print an error with the lines of the file that it is about; give the exit status."""
     stderr = console.stderr
+    if error.dockerfile is not None:
+        console.dockerfile("", error.dockerfile.decode("utf-8", "replace"))
     if isinstance(error, StepFailed):
         _tell_step(stderr, error)
     problems = (
