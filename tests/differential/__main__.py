@@ -85,8 +85,8 @@ def fuzz(given: argparse.Namespace, bench: Bench) -> int:
 def progress(first: int, seed: int, start: float, bench: Bench, seen: dict[str, int]) -> str:
     minutes = (time.monotonic() - start) / 60
     return (
-        f"{minutes:.1f} min: seeds {first}..{seed - 1}, {bench.builds} builds ({bench.failed} with an error, {bench.late} too"
-        f" slow),"
+        f"{minutes:.1f} min: seeds {first}..{seed - 1}, {bench.builds} builds"
+        f" ({bench.failed} with an error, {bench.late} too slow),"
         f" {sum(seen.values())} finds of {len(seen)} kinds"
     )
 

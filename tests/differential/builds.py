@@ -15,7 +15,7 @@ from tests.conformance import imagetree
 from tests.differential.case import State
 
 EPOCH = "1600000000"
-LONGEST = 30.0
+LONGEST = 15.0
 """Seconds that a build may take: a command that waits for a fifo's other end never comes back."""
 
 

@@ -1,4 +1,4 @@
-"""What the fuzzer builds: a Dockerfile and its context as plain data, changes to them, and their way to disk."""
+"""What the fuzzer builds: Dockerfiles and contexts as plain data, changes to them, and their way to disk."""
 
 from __future__ import annotations
 
@@ -71,7 +71,17 @@ def changed(state: State, change: Change) -> State:
         _rename(files, change["old"], change["new"])
     elif what == "edit" and change["path"] in files:
         files[change["path"]] = {**files[change["path"]], **change["entry"]}
-    return replace(state, dockerfile=tuple(lines), files=files, args=args)
+    return replace(state, dockerfile=tuple(lines), files=_sound(files), args=args)
+
+
+def _sound(files: dict[str, Entry]) -> dict[str, Entry]:
+    """The files without those that would lie below something that is no directory."""
+    solid = {path for path, entry in files.items() if _kind(entry) != "dir"}
+    return {
+        path: entry
+        for path, entry in files.items()
+        if not any(path[:at] in solid for at, letter in enumerate(path) if letter == "/")
+    }
 
 
 def _rename(files: dict[str, Entry], old: str, new: str) -> None:
@@ -126,8 +136,10 @@ def rewrite(folder: Path, old: State, new: State) -> None:
             if before:
                 gone.append(path)
             fresh.append(path)
-    removed = {path for path in gone if _remove(folder / path)}
-    if removed:
+    for path in gone:
+        _remove(folder / path)
+        _prune(folder, path, new)
+    if gone:
         # What was below a removed directory, or another name of a removed file, is made again.
         fresh += [path for path in new.files if not os.path.lexists(folder / path)]
     _create(folder, new.files, sorted(set(fresh)))
@@ -138,12 +150,26 @@ def _kind(entry: Entry) -> str:
     return str(entry.get("kind", "file"))
 
 
-def _remove(path: Path) -> bool:
+def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     elif os.path.lexists(path):
         path.unlink()
-    return True
+
+
+def _prune(folder: Path, path: str, state: State) -> None:
+    """Remove the directories above a path that are only there because of it."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        full = folder / path
+        if (
+            _kind(state.files.get(path, {})) == "dir"
+            or full.is_symlink()
+            or not full.is_dir()
+            or os.listdir(full)
+        ):
+            break
+        full.rmdir()
 
 
 def _create(folder: Path, files: Mapping[str, Entry], paths: list[str]) -> None:

@@ -23,6 +23,7 @@ def command(r: Random, paths: list[str]) -> str:
     paths.append(new.strip("'"))
     mode = format(r.choice(MODES), "o")
     up = f"mkdir -p $(dirname {new}) 2>/dev/null"
+    listing = f'mkdir -p /r; X=$(find {old} -xdev ! -type p ! -type c | sort); echo "$X" >/r/names'
     return r.choice(
         (
             f"{up}; echo {r.choice(('x', '$A', '${B:-b}', 'long line of words'))} >{new}",
@@ -53,8 +54,8 @@ def command(r: Random, paths: list[str]) -> str:
             "mkdir -p /r; env | sort >/r/env",
             "mkdir -p /r; (id; pwd; umask) >/r/id",
             "mkdir -p /r; X=$(find / -xdev ! -path '/bin/*' | sort); echo \"$X\" >/r/find",
-            f"mkdir -p /r; X=$(find {old} -xdev | sort); echo \"$X\" >/r/0; xargs -d '\\n' </r/0 stat -c '%n %F %a %u %g' >/r/stat",
-            f"mkdir -p /r; X=$(find {old} -xdev -type f | sort); echo \"$X\" >/r/0; xargs -d '\\n' </r/0 head -c 99 >/r/cat",
+            f"{listing}; xargs -d '\\n' </r/names stat -c '%n %F %a %u %g' >/r/stat",
+            f"{listing}; xargs -d '\\n' </r/names grep -s -m3 '' >/r/grep",
             f"mkdir -p {new}/1/2 && echo deep >{new}/1/2/f && rm -rf {new}/1",
             f"{up}; dd if=/dev/zero of={new} bs=1 count=0 seek=100000",
             f": >{old}",

@@ -232,7 +232,7 @@ def copy_flags(r: Random, add: bool) -> list[str]:
 def sources(r: Random, files: dict[str, Entry]) -> list[str]:
     out = []
     for _ in range(r.choice((1, 1, 1, 2, 3))):
-        path = other = r.choice(sorted(files)) if files else "a"
+        path = r.choice(sorted(files)) if files else "a"
         dice = r.random()
         if dice < 0.2:
             path = path.partition("/")[0]
@@ -241,9 +241,11 @@ def sources(r: Random, files: dict[str, Entry]) -> list[str]:
                 ("*", "*.txt", "src/*", "[a-c]*", "s*", "*/a", "?", "**/a", "src/**/*", "d*", "*.t?t")
             )
         elif dice < 0.45:
-            path = r.choice(
-                (".", "/", "./src/", "src", "docs", "src/lib", "/src/../lib", "./docs/.", "src/./lib")
-            )
+            path, folder = ".", path.partition("/")[0]
+            if folder in files or any(name.startswith(folder + "/") for name in files):
+                path = r.choice(
+                    (f"./{folder}/", folder, f"/{folder}", f"/x/../{folder}", f"./{folder}/.", ".")
+                )
         if "\udcff" in path:
             path = path.replace("\udcff\udcfe", "*")
         out.append(path.replace("$", "\\$").replace("'", "\\'"))
@@ -297,7 +299,9 @@ def here_copy(r: Random, stage: Model) -> str:
 
 def run(r: Random, stage: Model, stages: list[Model], files: dict[str, Entry]) -> str:
     flags = []
-    words = r.choice(("; ", "; ", " && ")).join(command(r, stage.paths) for _ in range(r.choice((1, 1, 2, 3))))
+    words = r.choice(("; ", "; ", " && ")).join(
+        command(r, stage.paths) for _ in range(r.choice((1, 1, 2, 3)))
+    )
     for _ in range(r.choice((0, 0, 0, 1, 1, 2))):
         flag, extra = mount(r, stage, stages, files)
         flags.append(flag)
@@ -316,7 +320,8 @@ def mount(r: Random, stage: Model, stages: list[Model], files: dict[str, Entry])
     target = r.choice(("/m", "/o/m", "/m/deep/er", "/o", "/tmp"))
     dice = r.random()
     # Nothing may ever read below /proc or /sys: some files there change the machine when they are read.
-    show = f"mkdir -p /r && cd {target} && X=$(find . -xdev -type f ! -path './bin/*' | sort) && echo \"$X\" >/r/seen"
+    names = "$(find . -xdev -type f ! -path './bin/*' | sort)"
+    show = f'mkdir -p /r && cd {target} && X={names} && echo "$X" >/r/seen'
     show += " && xargs -d '\\n' head -c 99 </r/seen >/r/read"
     if dice < 0.3:
         tail = f"ls -A {target} | wc -l >/dev/null; echo kept >{target}/kept; cat {target}/kept >/r-kept"
