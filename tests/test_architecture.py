@@ -15,7 +15,7 @@ ROWS = (
     ("api",),
     ("worker",),
     ("build", "container"),
-    ("exporting",),
+    ("exporting", "checks"),
     ("planning", "progress"),
     ("inputs",),
     ("executor",),

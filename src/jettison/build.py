@@ -10,9 +10,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING
 
+from jettison.checks import checks_of
 from jettison.config import Config
 from jettison.errors import JettisonError, SandboxError
 from jettison.events import BuildFinished, BuildStarted, Emit, StepProgress
@@ -32,7 +33,7 @@ from jettison.inputs import (
     secret_values,
     sort_contexts,
 )
-from jettison.planning import Checks, Plan, make_plan, parse_file
+from jettison.planning import Plan, make_plan, parse_file
 from jettison.platforms import Platform
 from jettison.request import BuildRequest, BuildResult, BuiltImage
 from jettison.solver.solve import Slots, Solution, solve
@@ -43,7 +44,6 @@ from jettison.store.base import Blob
 from jettison.store.store import Store
 
 if TYPE_CHECKING:
-    from jettison.dockerfile.instructions import Dockerfile
     from jettison.executor.remote import Remotes
     from jettison.executor.run import RunSettings
     from jettison.oci.registry.access import RegistryAccess
@@ -113,7 +113,7 @@ def _build(
         lambda remote: remotes().pin(remote),
         emit,
         time.time,
-        _checks(dockerfile, data, folder, path),
+        checks_of(store, dockerfile, data, folder, path),
     )
     graph = plan.graph
     trees, memos = _open_trees(fetch_contexts(contexts, _used(graph), fetching), named, main, path, store)
@@ -170,18 +170,6 @@ def _open_trees(
 def _open_tree(folder: str, dockerfile_path: str) -> ContextTree:
     found = find_ignore(folder, dockerfile_path)
     return open_context(folder, None) if found is None else open_context(folder, found[1], found[0])
-
-
-def _checks(dockerfile: Dockerfile, data: bytes, folder: str, path: str) -> Checks:
-    from jettison.dockerfile.dockerignore import Matcher, parse_ignore
-    from jettison.lint.building import check_build
-
-    @cache
-    def ignore() -> Matcher | None:
-        found = find_ignore(folder, path)
-        return None if found is None else Matcher(parse_ignore(found[1], found[0]))
-
-    return partial(check_build, dockerfile, data, ignore)
 
 
 def _access(config: Config, environment: Mapping[str, str]) -> Callable[[], RegistryAccess]:

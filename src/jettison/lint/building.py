@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 
-from jettison.dockerfile.dockerignore import Matcher
+from jettison.dockerfile.dockerignore import Matcher, parse_ignore
 from jettison.dockerfile.instructions import Dockerfile
 from jettison.errors import DockerfileError, Problem
 from jettison.graph.stages import StageGraph, StagePlan
@@ -17,14 +18,14 @@ from jettison.platforms import Platform, native
 def check_build(
     dockerfile: Dockerfile,
     data: bytes,
-    ignore: Callable[[], Matcher | None] | None,
+    ignore: tuple[str, bytes] | None,
     stages: StageGraph,
     targets: Sequence[StagePlan],
     platform: Platform,
     arguments: Mapping[str, str],
     images: Mapping[tuple[str, str], ResolvedImage],
 ) -> list[Finding]:
-    """BuildKit's rules over the stages that a build needs.
+    """BuildKit's rules over the stages that a build needs. `ignore` is name and text of the ignore file.
 
     Raises DockerfileError with all of the findings when the file says `# check=error=true`.
     """
@@ -38,7 +39,7 @@ def check_build(
             key: BaseFacts(image.config.config, image.config.os, image.config.architecture)
             for key, image in images.items()
         },
-        ignore=ignore,
+        ignore=cache(lambda: None if ignore is None else Matcher(parse_ignore(ignore[1], ignore[0]))),
     )
     found = check(dockerfile, data, stages, facts)
     if found and options_of(dockerfile).error:
