@@ -91,6 +91,11 @@ def run(
         terminal=request.terminal,
         read_only=request.read_only,
     )
+    status, complaint = _program_problem(view, spec, [volume.target for volume in request.volumes])
+    if status:
+        # The runtime would complain on the same stream, in its own words and beside ours.
+        os.write(2, complaint.encode() + b"\n")
+        return status
     with store.new_work_dir() as work:
 
         def inside() -> int:
@@ -108,6 +113,29 @@ def run(
                 return sandbox.run(_with(spec, rootfs, mounts), None, cancel, runtime)
 
         return private_mounts(inside)
+
+
+def _program_problem(view: FileTree, spec: ProcessSpec, covered: Sequence[str]) -> tuple[int, str]:
+    """Exit status and message for a program that the image has not, or that is no program; else 0.
+
+    What lies in one of the `covered` places is left to the runtime.
+    """
+    from jettison.sandbox.complaints import explain
+
+    program = spec.args[0]
+    variables = dict(item.partition("=")[::2] for item in spec.env)
+    folders = [spec.cwd] if "/" in program else variables.get("PATH", "").split(":")
+    denied = False
+    for folder in folders:
+        path = os.path.normpath(os.path.join("/", folder, program))
+        found = "/" + resolve(view, path.lstrip("/"))
+        if any(f"{place}/".startswith(f"{target}/") for target in covered for place in (path, found)):
+            return 0, ""
+        node = view.lookup(found.lstrip("/"))
+        if node is not None and node.kind == "file" and node.mode & 0o111:
+            return 0, ""
+        denied = denied or (node is not None and "/" in program)
+    return explain("open executable: permission denied" if denied else "executable file not found", program)
 
 
 def _with(spec: ProcessSpec, rootfs: str, mounts: tuple[Mount, ...]) -> ProcessSpec:

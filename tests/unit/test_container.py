@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -60,6 +61,33 @@ def test_streams_and_status_pass(jettison: Any) -> None:
     assert (done.code, done.out, done.err) == (7, "out\n", "err\n")
     process = jettison.start("run", "-i", "busybox", "cat", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.communicate(b"in\x00\xff", timeout=60) == (b"in\x00\xff", None)
+
+
+@root_only
+@pytest.mark.parametrize("runtime", [name for name in ("crun", "runc") if shutil.which(name)])
+def test_a_program_that_is_not_there(jettison: Any, tmp_path: Path, runtime: str) -> None:
+    """One line and not a second one of the runtime."""
+    words = ("run", "--runtime", runtime)
+    for program, code, line in (
+        ("nosuch", 127, 'exec: "nosuch": not found in PATH of the image\n'),
+        ("/bin/nosuch", 127, 'exec: "/bin/nosuch": not found in the image\n'),
+        ("/etc/passwd", 126, 'exec: "/etc/passwd": not an executable file\n'),
+        ("/etc", 126, 'exec: "/etc": not an executable file\n'),
+    ):
+        done = jettison(*words, "busybox", program)
+        assert (done.code, done.err) == (code, line)
+    mine = tmp_path / "mine"
+    mine.write_text("#!/bin/sh\necho mine\n")
+    mine.chmod(0o755)
+    assert jettison.ok(*words, "-v", f"{mine}:/bin/mine", "busybox", "mine").out == "mine\n"
+    assert jettison.ok(*words, "-v", f"{tmp_path}:/o", "-w", "/o", "busybox", "./mine").out == "mine\n"
+    assert jettison.ok(*words, "-w", "/bin", "busybox", "./busybox", "echo", "x").out == "x\n"
+
+
+@root_only
+def test_a_host_entry_that_makes_no_sense(jettison: Any) -> None:
+    done = jettison("run", "--add-host", "db:nonsense", "busybox", "true")
+    assert done.code == 2 and "db:nonsense" in done.err
 
 
 @root_only
