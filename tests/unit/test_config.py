@@ -26,6 +26,18 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
     assert load(set_, file=path, root="/flag", runtime="flag") == Config("/flag", "flag")
 
 
+def test_how_long_a_server_may_be_silent(tmp_path: Path) -> None:
+    assert load(environment(tmp_path)).read_timeout == 60
+    path = written(tmp_path, "read_timeout = 5")
+    assert load(environment(tmp_path), file=path).read_timeout == 5
+    assert load(environment(tmp_path, JETTISON_READ_TIMEOUT="0.5"), file=path).read_timeout == 0.5
+    for text in ("0", "-1", "soon", "nan", "inf"):
+        with pytest.raises(ConfigError, match="JETTISON_READ_TIMEOUT"):
+            load(environment(tmp_path, JETTISON_READ_TIMEOUT=text))
+    with pytest.raises(ConfigError, match="read_timeout"):
+        load(environment(tmp_path), file=written(tmp_path, "read_timeout = []"))
+
+
 def test_the_file_is_found_by_itself(tmp_path: Path) -> None:
     folder = tmp_path / "config" / "jettison"
     folder.mkdir(parents=True)

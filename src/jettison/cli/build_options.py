@@ -19,7 +19,8 @@ _OPTIONS = (
     ),
     Option(
         ("--build-context",),
-        "what FROM NAME and COPY --from=NAME mean: a folder, oci-layout://DIR[:TAG|@DIGEST] or docker-image://REF",
+        "what FROM NAME and COPY --from=NAME mean: a folder, archive, URL or git repository,"
+        " oci-layout://DIR[:TAG|@DIGEST] or docker-image://REF",
         "NAME=VALUE",
         True,
     ),
@@ -100,8 +101,9 @@ Builds the image that a Dockerfile describes, from the build context in PATH.
 Stages that no target needs are left out; steps that are known are not run again.
 The image goes to the local store, unless --output says otherwise.
 
-With - in place of PATH, standard input holds the context (a tar, also compressed)
-or, when it is no archive, the Dockerfile of a build without context.
+PATH may also be an archive (a tar, also compressed), a URL of one, or a git repository:
+https://HOST/PATH.git#REF:FOLDER. With - in place of PATH, standard input holds an archive
+or, when it is none, the Dockerfile of a build without context.
 """,
     (*_OPTIONS, *_IGNORED, *_REFUSED),
     (
@@ -121,6 +123,7 @@ or, when it is no archive, the Dockerfile of a build without context.
             "A base image from a folder, no registry asked",
             "jettison build --build-context golang:1.22=oci-layout://bases/go .",
         ),
+        ("A folder of a branch of a repository", "jettison build https://git.example/shop.git#main:web"),
         ("Build one stage anew, the rest from the cache", "jettison build --no-cache=tester ."),
     ),
     least=1,

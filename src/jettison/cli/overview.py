@@ -21,6 +21,7 @@ VARIABLES = (
     ("JETTISON_PROGRESS", "how builds show progress, as --progress"),
     ("JETTISON_REGISTRY_MIRRORS", "mirrors, as REGISTRY=ADDRESS[,REGISTRY=ADDRESS…]"),
     ("JETTISON_DEBUG", "1: show the traceback of an internal error"),
+    ("JETTISON_READ_TIMEOUT", "seconds that a server may be silent (60)"),
     ("SSL_CERT_FILE", "certificates to trust, as one PEM file"),
     ("NO_COLOR", "set: no colours"),
 )

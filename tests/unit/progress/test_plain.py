@@ -10,6 +10,7 @@ from jettison.events import (
     BaseResolved,
     BuildFinished,
     BuildStarted,
+    ContextFetched,
     Event,
     Exported,
     StepFinished,
@@ -139,3 +140,15 @@ def test_every_mode_gives_a_display_and_a_wrong_one_the_nearest() -> None:
     with pytest.raises(UsageError) as caught:
         choose("jsno", sys.stderr, sys.stdout, {})
     assert "jsonl" in (caught.value.hint or "")
+
+
+def test_where_a_context_came_from() -> None:
+    assert shown(
+        ContextFetched(100.0, "", "https://host/x.git#main:web", "c0ffee"),
+        ContextFetched(100.0, "lib", "http://host/lib.tar", "sha256:aa", 12_300_000),
+        ContextFetched(100.0, "", "context.tar", ""),
+    ) == [
+        "context from https://host/x.git#main:web at commit c0ffee",
+        "context lib from http://host/lib.tar sha256:aa (12.3 MB)",
+        "context from context.tar",
+    ]

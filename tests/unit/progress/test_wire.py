@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 
 import pytest
 
@@ -97,3 +98,8 @@ def test_no_error_class_is_forgotten() -> None:
 def test_an_unknown_class_is_at_least_an_error_of_ours() -> None:
     data = wire.error_to_json(JettisonError("m")) | {"type": "Location"}
     assert type(wire.error_from_json(data)) is JettisonError
+
+
+def test_a_stream_is_sent_whole() -> None:
+    request = BuildRequest(context="-", context_stream=BytesIO(b"x" * 5000))
+    assert wire.request_from_json(wire.request_to_json(request)).context_stream == b"x" * 5000

@@ -20,6 +20,15 @@ def test_the_records_table_is_as_agreed(store: Store) -> None:
     assert columns == ["key", "layers", "parts", "created", "last_used", "seconds", "size"]
 
 
+def test_nobody_else_reads_the_store(tmp_path: Path) -> None:
+    with Store.open(str(tmp_path / "store")) as store:
+        store.db.write("INSERT INTO remembered VALUES ('a', 'b')")
+        modes = {path.name: path.stat().st_mode & 0o777 for path in Path(store.root).iterdir()}
+    assert {modes.pop(name) for name in list(modes) if "jettison.db" in name} == {0o600}
+    assert modes.pop("version") & 0o022 == 0
+    assert set(modes.values()) == {0o700} and "memo" in modes
+
+
 def test_a_newer_schema_is_refused(store: Store) -> None:
     store.db.write(f"PRAGMA user_version={SCHEMA_VERSION + 1}")
     with pytest.raises(StoreError, match="understands versions up to"):
