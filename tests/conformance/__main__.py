@@ -70,7 +70,7 @@ def main():
     build = a.builder or not a.lint_builder
     a.builder = a.builder or BUILDER
     a.lint_builder = a.lint_builder or LINTER
-    todo = [corpus.Case(n, a.cases) for n in corpus.names(a.k, a.cases)]
+    todo = [corpus.Case(n, os.path.abspath(a.cases)) for n in corpus.names(a.k, a.cases)]
     todo = [c for c in todo if (lint if c.lint else build)]
     if not todo:
         ap.error("no such case")

@@ -12,7 +12,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     ran = {r.nodeid for r in reports if "test_conformance.py::test_case[" in r.nodeid}
     if not ran:
         return
-    names = corpus.names()
+    names = list(corpus.all_cases())
     known = known_failures.read()
     failing = [name for name in names if known_failures.reason(name, known) is not None]
     terminalreporter.write_line(

@@ -14,7 +14,8 @@ from tests.conformance import make_base
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CASES = os.path.join(HERE, "cases")
-OWN = {"case.json", "expected.json", "expected-lint.json", "setup.sh"}  # of a case, never of its context
+OWN_CASES = os.path.join(HERE, "own")  # written from the reference by hand, not recorded
+NOT_CONTEXT = {"case.json", "expected.json", "expected-lint.json", "setup.sh"}  # of a case, never of its context
 BIG = 65536  # files of the base above this size are recorded as copies of it, not by content
 
 
@@ -39,6 +40,15 @@ def names(substrings=(), root=CASES):
     return [n for n in out if not substrings or any(s in n for s in substrings)]
 
 
+def all_cases():
+    """Every case by name: the recorded ones and our own."""
+    found = {name: Case(name) for name in names()}
+    for name in names(root=OWN_CASES):
+        assert name not in found, f"two cases are named {name}"
+        found[name] = Case(name, OWN_CASES)
+    return found
+
+
 def prepare(case, work, variant=1):
     """Copy a case under work, run its setup.sh, and return the context folder.
 
@@ -47,7 +57,7 @@ def prepare(case, work, variant=1):
     """
     home = os.path.join(work, "case")
     shutil.copytree(
-        case.dir, home, symlinks=True, ignore=lambda d, ns: OWN & set(ns) if d == case.dir else ()
+        case.dir, home, symlinks=True, ignore=lambda d, ns: NOT_CONTEXT & set(ns) if d == case.dir else ()
     )
     for base, _, files in os.walk(home):
         os.chmod(base, 0o755)

@@ -16,7 +16,8 @@ from tests.conformance.compare import check
 from tests.conftest import COMMAND
 
 KNOWN = known_failures.read()
-NAMES = corpus.names()
+CASES = corpus.all_cases()
+NAMES = list(CASES)
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +45,7 @@ def test_case(
 ) -> None:
     if os.geteuid():
         pytest.skip("the cases set owners and make devices, which takes root")
-    result = check(corpus.Case(name), str(busybox_layout), base_facts, options)
+    result = check(CASES[name], str(busybox_layout), base_facts, options)
     known = known_failures.reason(name, KNOWN)
     if known is None:
         assert result["passed"], "\n".join([result["about"], *result["differences"][:20]])

@@ -108,7 +108,13 @@ def add_files(work: Lowering, state: StageState, instruction: Add) -> None:
     remote = [source for source in done.sources if is_url(source) or is_git(source)]
     local = tuple(source for source in done.sources if source not in remote)
     base = _copy_op(state, done)
-    base = replace(base, dest_is_dir=base.dest_is_dir or len(done.sources) > 1)
+    if remote and len(done.sources) > 1 and not base.dest_is_dir:
+        # Each would be a step of its own, and the last would hide the others.
+        raise GraphError(
+            f"ADD of several sources to {done.dest}: the destination must be a directory",
+            hint="end it with a slash",
+            location=done.location,
+        )
     if local or done.files:
         op = replace(base, paths=local, context="" if local else None, unpack=done.unpack is not False)
         _add_copy(work, state, op, "", instruction.text, done.location)

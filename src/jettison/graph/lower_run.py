@@ -18,6 +18,7 @@ from jettison.graph.state import DEFAULT_PATH, Lowering, StageState
 
 HOSTNAME_ARG = "BUILDKIT_SANDBOX_HOSTNAME"
 DEFAULT_HOSTNAME = "buildkitsandbox"
+CACHE_NAMESPACE_ARG = "BUILDKIT_CACHE_MOUNT_NS"
 
 
 def run_process(work: Lowering, state: StageState, instruction: Run) -> None:
@@ -114,7 +115,9 @@ def _mount(work: Lowering, state: StageState, run: Run, mount: Mount, inputs: li
         )
     if kind == "cache":
         sharing: Any = mount.sharing
-        made = replace(made, id=mount.id or target, sharing=sharing)
+        space = work.settings.globals.build_args.get(CACHE_NAMESPACE_ARG, "")
+        name = mount.id or target
+        made = replace(made, id=f"{space}/{name}" if space else name, sharing=sharing)
     if kind == "bind" or (kind == "cache" and mount.from_):
         vertex, source = _mounted(work, state, run, mount)
         if vertex:

@@ -93,8 +93,11 @@ class Session:
         while True:
             path = f"{self._folder}/{os.urandom(6).hex()}"
             os.mkdir(path, 0o700)
-            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-            # A sweep of another process may come between mkdir and flock, and takes the folder then.
+            # A sweep of another process may come before the lock, and takes the folder then.
+            try:
+                fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            except FileNotFoundError:
+                continue
             if try_lock(fd) and still_named(fd, path):
                 self._path, self._fd = path, fd
                 return

@@ -188,3 +188,18 @@ def test_what_makes_no_sense_is_refused_with_its_line(line: str) -> None:
         lowered(f"FROM a\n{line}\n")
     assert caught.value.location is not None
     assert caught.value.location.first_line == 2
+
+
+def test_a_namespace_keeps_the_caches_of_builds_apart() -> None:
+    text = "FROM a\nRUN --mount=type=cache,target=/k --mount=type=cache,target=/l,id=x true\n"
+    plain, apart = (
+        [mount.id for mount in runs(lowered(text, build_args=given))[0].mounts]
+        for given in ({}, {"BUILDKIT_CACHE_MOUNT_NS": "team"})
+    )
+    assert plain == ["/k", "x"] and apart == ["team//k", "team/x"]
+
+
+def test_several_remote_sources_need_a_directory() -> None:
+    with pytest.raises(GraphError, match="must be a directory") as caught:
+        lowered("FROM a\nADD http://h/x http://h/y /one\n")
+    assert caught.value.location is not None and caught.value.location.first_line == 2
