@@ -332,23 +332,25 @@ def test_a_dockerfile_that_leads_out_of_its_archive(jet: Jettison, tmp_path: Pat
     assert done.code == 1 and "leads out" in done.err
 
 
-@pytest.mark.parametrize(
-    ("data", "word"),
-    [
-        (b"\0\1\2\3" * 1000, "neither a tar archive nor a Dockerfile"),
-        (gzip.compress(b"no tar" * 1000), "cannot be unpacked"),
-        (gzip.compress(tar({"a": "x" * 100_000}), mtime=0)[:-60], "cannot be unpacked"),
-        (bz2.compress(tar({"a": os.urandom(1000).hex()}))[:-400], "cannot be unpacked"),
-        (lzma.compress(tar({"a": "x" * 100_000}))[:-60], "cannot be unpacked"),
-        (zstandard.compress(tar({"a": os.urandom(1000).hex()}))[:-60], "cannot be unpacked"),
-        (b"\x28\xb5\x2f\xfd" + b"rubbish" * 100, "cannot be unpacked"),
-        (tar({"Dockerfile": COPY_ALL, "a": "x" * 10_000})[:5000], "cannot be unpacked"),
-        (tar({"Dockerfile": COPY_ALL})[:1024] + b"rubbish" * 300, "cannot be unpacked"),
-        (b"hello there\n", "unknown instruction"),
-        (b"", "FROM"),
-    ],
-)
-def test_rubbish(jet: Jettison, data: bytes, word: str) -> None:
+_NOISE = os.urandom(1000).hex()
+RUBBISH = {
+    "noise": (b"\0\1\2\3" * 1000, "neither a tar archive nor a Dockerfile"),
+    "gz of text": (gzip.compress(b"no tar" * 1000), "cannot be unpacked"),
+    "gz cut off": (gzip.compress(tar({"a": _NOISE}))[:-60], "cannot be unpacked"),
+    "bz2 cut off": (bz2.compress(tar({"a": _NOISE}))[:-400], "cannot be unpacked"),
+    "xz cut off": (lzma.compress(tar({"a": _NOISE}))[:-60], "cannot be unpacked"),
+    "zst cut off": (zstandard.compress(tar({"a": _NOISE}))[:-60], "cannot be unpacked"),
+    "zst noise": (b"\x28\xb5\x2f\xfd" + b"rubbish" * 100, "cannot be unpacked"),
+    "tar cut off": (tar({"Dockerfile": COPY_ALL, "a": "x" * 10_000})[:5000], "cannot be unpacked"),
+    "tar with noise": (tar({"Dockerfile": COPY_ALL})[:1024] + b"rubbish" * 300, "cannot be unpacked"),
+    "text": (b"hello there\n", "unknown instruction"),
+    "nothing": (b"", "FROM"),
+}
+
+
+@pytest.mark.parametrize("kind", RUBBISH)
+def test_rubbish(jet: Jettison, kind: str) -> None:
+    data, word = RUBBISH[kind]
     done = piped(jet, data, "build", "-")
     assert done.code == 1 and "Traceback" not in done.err and "internal" not in done.err
     assert word in done.err, done.err
