@@ -10,6 +10,8 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tests.conformance import make_base
@@ -18,6 +20,8 @@ from tests.differential.case import Case, from_json, to_json
 from tests.differential.generate import generate
 from tests.differential.oracles import Bench, Find, check, repaired
 from tests.differential.shrink import shrink
+
+Check = Callable[[Case], Find | None]
 
 
 def options() -> argparse.Namespace:
@@ -32,6 +36,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--finds", type=Path, default=Path("finds"), help="where case files are written")
     parser.add_argument("--shrink", type=float, default=60.0, help="seconds to minimise a find")
     parser.add_argument("--replay", type=Path, nargs="*", help="check these case files only")
+    parser.add_argument("--docker", action="store_true", help="compare with a dockerd of its own instead")
     parser.add_argument("--show", action="store_true", help="print the cases")
     return parser.parse_args()
 
@@ -42,21 +47,31 @@ def main() -> int:
         base = Path(folder)
         make_base.make(str(base / "busybox"))
         bench = Bench(base / "work", prepare_store(base, base / "busybox"))
-        if given.replay:
-            return replay(given.replay, bench)
-        return fuzz(given, bench)
+        if not given.docker:
+            return start(given, bench, partial(check, bench=bench))
+        from tests.differential.docker import Reference, agree
+
+        reference = Reference(base / "reference", base / "busybox")
+        try:
+            return start(given, bench, partial(agree, bench=bench, reference=reference))
+        finally:
+            reference.close()
 
 
-def replay(files: list[Path], bench: Bench) -> int:
+def start(given: argparse.Namespace, bench: Bench, test: Check) -> int:
+    return replay(given.replay, test) if given.replay else fuzz(given, bench, test)
+
+
+def replay(files: list[Path], test: Check) -> int:
     bad = 0
     for path in files:
-        find = check(from_json(path.read_text()), bench)
+        find = test(from_json(path.read_text()))
         bad += find is not None
         print(f"{path}: {f'{find.kind}: {find.detail}' if find else 'ok'}", flush=True)
     return min(bad, 1)
 
 
-def fuzz(given: argparse.Namespace, bench: Bench) -> int:
+def fuzz(given: argparse.Namespace, bench: Bench, test: Check) -> int:
     start = time.monotonic()
     seed = given.seed
     seen: dict[str, int] = {}
@@ -69,11 +84,11 @@ def fuzz(given: argparse.Namespace, bench: Bench) -> int:
             case = repaired(case, bench)
         if given.show:
             print(f"--- {seed}\n{case.state.text()}", flush=True)
-        find = check(case, bench)
+        find = test(case)
         if find is not None:
             mark = signature(find)
             seen[mark] = seen.get(mark, 0) + 1
-            report(seed, case, find, bench, given, quick=seen[mark] > 2)
+            report(seed, case, find, test, given, quick=seen[mark] > 2)
         seed += 1
         if time.monotonic() - told > 60:
             told = time.monotonic()
@@ -98,16 +113,16 @@ def signature(find: Find) -> str:
     return find.kind + " " + "".join(c for c in line if not c.isdigit())[:40]
 
 
-def report(seed: int, case: Case, find: Find, bench: Bench, given: argparse.Namespace, quick: bool) -> None:
+def report(seed: int, case: Case, find: Find, test: Check, given: argparse.Namespace, quick: bool) -> None:
     def shows(smaller: Case) -> bool:
-        got = check(smaller, bench)
+        got = test(smaller)
         return got is not None and got.kind == find.kind and (
             find.kind != "internal" or signature(got) == signature(find)
         )  # fmt: skip
 
     if not quick:
         case = shrink(case, shows, given.shrink)
-        find = check(case, bench) or Find(find.kind, "not every time: " + find.detail)
+        find = test(case) or Find(find.kind, "not every time: " + find.detail)
     given.finds.mkdir(parents=True, exist_ok=True)
     path = given.finds / f"{find.kind}-{seed}.json"
     path.write_text(to_json(case, f"{find.kind}: {find.detail}"))

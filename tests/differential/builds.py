@@ -81,8 +81,12 @@ def build(
     jobs: int = 1,
     layout: Path | None = None,
     export: tuple[str, Path] | None = None,
+    seconds: float = LONGEST,
 ) -> Outcome:
-    """Build the context; the image goes into a layout, or something else to where `export` says."""
+    """Build the context; the image goes into a layout, or something else to where `export` says.
+
+    A build that takes longer than `seconds` is cancelled.
+    """
     import jettison
     from jettison.cli.failure import as_ours
     from jettison.errors import DockerfileError
@@ -104,7 +108,7 @@ def build(
     if epoch:
         environment["SOURCE_DATE_EPOCH"] = EPOCH
     cancel = threading.Event()
-    timer = threading.Timer(LONGEST, cancel.set)
+    timer = threading.Timer(seconds, cancel.set)
     timer.daemon = True
     timer.start()
     try:

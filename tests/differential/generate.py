@@ -49,7 +49,7 @@ def generate(seed: int) -> Case:
         change = make_change(r, now, state)
         changes.append(change)
         now = changed(now, change)
-    return Case(state, tuple(changes), r.random() < 0.85, r.randrange(8))
+    return Case(state, tuple(changes), r.random() < 0.85, r.randrange(64))
 
 
 def make_files(r: Random) -> dict[str, Entry]:
@@ -374,8 +374,16 @@ def make_change(r: Random, state: State, first: State) -> Change:
     if dice < 0.8:
         text = "".join(ignore_line(r) + "\n" for _ in range(r.randint(0, 4)))
         return {"do": "add", "path": ".dockerignore", "entry": {"text": text}}
-    if dice < 0.88 and first.dockerfile != state.dockerfile:
-        return {"do": "line", "old": "", "new": []}
+    if dice < 0.84:
+        back = sorted(name for name in first.files if first.files[name] != state.files.get(name))
+        if back:
+            name = r.choice(back)
+            return {"do": "add", "path": name, "entry": first.files[name]}
+    if dice < 0.87:
+        return {"do": "target", "name": r.choice(("", "s0", "s1"))}
+    if dice < 0.9:
+        line = r.choice(state.dockerfile)
+        return {"do": "line", "old": line, "new": ["# a remark", line]}
     return line_change(r, state)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ class Bench:
         self.builds += 1
         done = build(root, context, state, **options)
         self.failed += done.status == "error"
-        self.late += done.status == "late"
+        self.late += done.status == "late" and "seconds" not in options
         return done
 
     def store(self, name: str) -> Path:
@@ -86,6 +87,13 @@ def _check_state(
 
     if case.variant & 1:
         _warm_up(case, state, number, bench, context, warm_root)
+    if case.variant & 8:
+        # A build that is cancelled on its way must leave nothing wrong behind.
+        bench.build(warm_root, context, state, epoch=case.epoch, seconds=(case.variant % 7 + number) * 0.02)
+    if case.variant & 16 and not number:
+        find = _side_by_side(case, state, bench, context, warm_root)
+        if find is not None:
+            return find
     warm = bench.build(warm_root, context, state, epoch=case.epoch, layout=place("warm"))
     cold_root = bench.store(f"cold-root{number}")
     cold = bench.build(cold_root, context, state, epoch=case.epoch, layout=place("cold"))
@@ -99,8 +107,8 @@ def _check_state(
         return Find("rerun", f"a build of the unchanged ran {', '.join(steps)}")
     if again.digest != warm.digest:
         return Find("again", f"an unchanged build has another digest\n{difference(warm, again)}")
-    if _is_touch(change) and not case.variant & 1 and _real(warm):
-        return Find("touched", f"another time of a file ran {', '.join(warm.steps)}")
+    if _is_touch(change) and not case.variant & 9 and _real(warm):
+        return Find("touched", f"a change that means nothing ran {', '.join(warm.steps)}")
     if number == len(case.changes):
         other = place("context")
         write(state, other, backwards=True)
@@ -113,7 +121,7 @@ def _check_state(
             layout=place("second"),
         )
         find = _internal(second) or compare("clean", cold, second, case.epoch)
-        if find is None and case.variant & 2:
+        if find is None and case.variant & 2 and second.status == "ok":
             find = _archive(bench, cold_root, context, state, cold, place("out"), case.epoch)
     return find
 
@@ -133,7 +141,23 @@ def _real(done: Outcome) -> list[str]:
 
 
 def _is_touch(change: Change | None) -> bool:
-    return bool(change and change["do"] == "edit" and list(change["entry"]) == ["mtime"])
+    """Whether a change is one of a file's time only, or a remark in the Dockerfile."""
+    if not change:
+        return False
+    return change.get("new", [])[:1] == ["# a remark"] or list(change.get("entry", ())) == ["mtime"]
+
+
+def _side_by_side(case: Case, state: State, bench: Bench, context: Path, root: Path) -> Find | None:
+    """Two builds of the same thing at the same time in one store."""
+    with ThreadPoolExecutor(2) as pool:
+        running = [
+            pool.submit(
+                bench.build, root, context, state, epoch=case.epoch, layout=bench.folder / f"side{number}"
+            )
+            for number in range(2)
+        ]
+        one, other = (item.result() for item in running)
+    return _internal(one, other) or compare("side", one, other, case.epoch)
 
 
 def _internal(*outcomes: Outcome) -> Find | None:
@@ -144,9 +168,11 @@ def _internal(*outcomes: Outcome) -> Find | None:
 
 
 def compare(kind: str, one: Outcome, other: Outcome, exact: bool) -> Find | None:
-    """Two builds of the same thing: `one` is the reference."""
+    """Two builds of the same thing: `one` is the reference. `exact` asks for the same bytes."""
     if "late" in (one.status, other.status):
         return None
+    if one.status == other.status == "error" and one.line != other.line:
+        return None  # Of several stages that fail, the one that has less left to do is the first.
     if one.status != other.status or one.text != other.text:
         return Find(f"{kind}-error", f"{one.status} {one.text!r}\nbut {other.status} {other.text!r}")
     if one.status != "ok" or (exact and one.digest == other.digest):
@@ -199,7 +225,10 @@ def _archive(
         return Find("archive", f"the image can be built, the archive cannot: {done.text}")
     if _real(done):
         return Find("archive", f"the export of a built image ran {', '.join(done.steps)}")
-    facts = image.facts()
+    try:
+        facts = image.facts()
+    except imagetree.BadImage as error:
+        return Find("bad-image", str(error))
     tree = imagetree.apply_layer({}, out.read_bytes())
     tree.pop("/", None)
     found = imagetree.diff({**facts, "tree": _loose(facts["tree"])}, {**facts, "tree": _loose(tree)})

@@ -63,7 +63,7 @@ class Ignoring(Protocol):
 def selection(op: CopyOp, tree: FileTree) -> list[Source]:
     """The sources of a COPY, in the order they are copied in.
 
-    A pattern may match nothing. Raises NotFound for a plain name that isn't there.
+    A pattern may match nothing. Raises NotFound where a plain name or the folder of a pattern isn't there.
     """
     found: list[Source] = []
     for text in op.paths:
@@ -73,7 +73,7 @@ def selection(op: CopyOp, tree: FileTree) -> list[Source]:
         elif op.parents:
             found += _matches_below(op, tree, pivot, path)
         else:
-            found += _matches(op, tree, path)
+            found += _matches(op, tree, text, path)
     return found
 
 
@@ -223,13 +223,19 @@ def _named(op: CopyOp, tree: FileTree, text: str, pivot: str, path: str) -> list
     return [Source(real, path.rpartition("/")[2], node, real)]
 
 
-def _matches(op: CopyOp, tree: FileTree, pattern: str) -> list[Source]:
-    """What a pattern matches, segment by segment. What stands before the first wildcard follows symlinks."""
+def _matches(op: CopyOp, tree: FileTree, text: str, pattern: str) -> list[Source]:
+    """What a pattern matches, segment by segment. What stands before the first wildcard follows symlinks.
+
+    It may match nothing, but what it is looked for in has to be there.
+    """
     segments = pattern.split("/")
     plain = 0
     while not is_pattern(segments[plain]):
         plain += 1
-    level = [resolve(tree, "/".join(segments[:plain]))]
+    folder = resolve(tree, "/".join(segments[:plain]))
+    if folder and tree.lookup(folder) is None:
+        raise _missing(op, tree, text, "/".join(segments[:plain]))
+    level = [folder]
     for segment in segments[plain:]:
         level = [
             _join(folder, name) for folder in level for name in _names(tree, folder) if match(segment, name)

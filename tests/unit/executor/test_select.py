@@ -209,3 +209,11 @@ def test_a_symlink_that_leads_out_is_named_as_such(tmp_path: Path) -> None:
     with pytest.raises(NotFound) as error:
         targets(open_context(str(tmp_path / "c"), None), "out")
     assert error.value.hint is not None and "symlink to /etc/hostname" in error.value.hint
+
+
+def test_the_folder_of_a_pattern_has_to_be_there(tmp_path: Path) -> None:
+    tree = folder(tmp_path / "c", {"s/a.txt": "", "e/": "", "f": "", "gone": ("->", "nowhere")})
+    assert targets(tree, "s/*.zip", "f/*") == []
+    for text in ("missing/*", "s/missing/*.txt", "gone/*"):
+        with pytest.raises(NotFound, match=r"not found in the build context"):
+            targets(tree, text)
