@@ -78,11 +78,10 @@ class Lowering:
     ) -> str:
         """Add a vertex and give its id; an equal one is there only once."""
         vertex_id = digest_of([to_json(op), list(inputs)])
+        # Counted also where the step is another stage's already: its successors keep their numbers.
+        name = f"[{state.plan.label} {state.number()}] {text}"
         if vertex_id not in self.vertices:
             forced = op.TYPE != "source" and bool(self.settings.no_cache & {"*", state.plan.label})
-            name = (
-                f"[{state.plan.label} {state.number()}] {text}" if text else f"[{state.plan.label}] {op.TYPE}"
-            )
             self.vertices[vertex_id] = Vertex(
                 vertex_id, op, inputs, base, name, state.plan.label, location, forced
             )

@@ -68,6 +68,11 @@ def test_equal_steps_of_two_stages_are_one_vertex() -> None:
     assert len(runs(graph)) == 1
 
 
+def test_a_shared_step_counts_in_both_stages() -> None:
+    graph = lowered("FROM a AS x\nRUN 1\nFROM a AS y\nRUN 2\nFROM x\nCOPY --from=y /1 /2\n")
+    assert "[y 2/2] RUN 2" in names(graph)
+
+
 def test_what_is_left_out_is_named() -> None:
     assert lowered("FROM a AS x\nFROM a AS test\nFROM a\nFROM x AS end\n").skipped == ("test", "stage-2")
 
