@@ -130,8 +130,9 @@ class Terminal:
 
     def _stays(self, lines: list[str]) -> None:
         if lines:
-            picture = self._picture() if self._drawn else ""
-            self._write(self._erase() + "".join(line + "\n" for line in lines) + picture)
+            erase = self._erase()
+            picture = self._picture() if erase else ""
+            self._write(erase + "".join(line + "\n" for line in lines) + picture)
 
     def _erase(self) -> str:
         drawn, self._drawn = self._drawn, 0

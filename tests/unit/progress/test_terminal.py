@@ -73,3 +73,33 @@ def test_many_steps_fit_the_screen() -> None:
     display.close()
     assert len(lines) <= 12 and lines[-1] == "  … 50 steps at work"
     assert max(map(len, lines)) <= 80
+
+
+def screen(text: str) -> list[str]:
+    """What a terminal shows after this output: lines, cursor up, and erasing below it."""
+    lines = [""]
+    row = 0
+    for part in re.findall(r"\x1b\[\d+A|\x1b\[J|\r|\n|[^\x1b\r\n]+", text):
+        if part.endswith("A") and part.startswith("\x1b"):
+            row -= int(part[2:-1])
+        elif part == "\x1b[J":
+            lines[row:] = [""]
+        elif part == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif part != "\r":
+            lines[row] = part
+    return [line for line in lines if line]
+
+
+def test_a_step_that_ends_beside_others_leaves_none_of_their_lines_behind() -> None:
+    out = io.StringIO()
+    display = Terminal(out, colour=False)
+    for n in range(3):
+        display.emit(StepStarted(0.0, str(n), f"[s{n} 1/1] RUN", f"s{n}", None))
+    drawn = display._erase() + display._picture()
+    out.write(drawn)
+    for n in range(3):
+        display.emit(StepFinished(1.0, str(n), f"[s{n} 1/1] RUN", f"s{n}", False, 1.0))
+    display.close()
+    assert screen(out.getvalue()) == [f"✓ [s{n} 1/1] RUN  1.0s" for n in range(3)]
