@@ -11,7 +11,7 @@ from tests.differential.commands import MODES, command
 
 NAMES = (
     *("a", "b", "c.txt", "d.log", "e.md", "f.txt", ".hidden", "lib", "src", "docs", "node_modules", "build"),
-    *("with blank", "ünï", "\udcff\udcfe", "-dash", "q'uote", "dollar$x", "A", "a.txt"),
+    *("with blank", "ünï", "\udcff\udcfe", "-dash", "q'uote", "dollar$x", "A", "a.txt", "p[id]"),
 )
 FOLDERS = ("src", "src/lib", "docs", "lib", "src/deep/er", "with blank", "build", "ünï")
 OWNERS = ("1:2", "1000", "daemon", "nobody:daemon", "0:0", "root:7", "65534:65534", "3:nogroup")
@@ -248,6 +248,8 @@ def sources(r: Random, files: dict[str, Entry]) -> list[str]:
                 )
         if "\udcff" in path:
             path = path.replace("\udcff\udcfe", "*")
+        if "p[id]" in path:
+            path = path.replace("p[id]", "p[[]id]")
         out.append(path.replace("$", "\\$").replace("'", "\\'"))
     return out
 
@@ -330,8 +332,8 @@ def mount(r: Random, stage: Model, stages: list[Model], files: dict[str, Entry])
     if dice < 0.45:
         return f"--mount=type=tmpfs,target={target}", f"touch {target}/x; ls -A {target} >/seen-tmpfs"
     if dice < 0.75 or not stages:
-        folders = [path for path in sources(r, files) if not set(path) & set("*?[ ,\"'\\")]
-        source = folders[0] if folders else "."
+        names = [path.replace("[[]", "[") for path in sources(r, files)]
+        source = names[0] if not set(names[0]) & set("*? ,\"'\\") else "."
         more = r.choice(("", ",rw", ""))
         write = f"; echo w >{target}/written" if more else ""
         return f"--mount=type=bind,source={source},target={target}{more}", show + write

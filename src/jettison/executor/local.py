@@ -116,17 +116,30 @@ class LocalExecutor:
                 with _located(vertex):
                     tree = self.store.view(inputs[vertex.inputs[-1]])
                     given[-1] = content_digest(op, tree, Memo())
+            if op.link and op.has_base:
+                # Such a layer depends on what is below only so far as its own entries show it.
+                given[0] = self._outline(vertex, op, inputs)
         elif isinstance(op, RunOp):
             for mount in op.mounts:
                 if mount.type == "bind" and mount.input >= 0:
                     given[mount.input] = self._tree_digest(inputs[vertex.inputs[mount.input]], mount.source)
         return tuple(given)
 
+    def _outline(self, vertex: Vertex, op: CopyOp, inputs: dict[str, Layers]) -> str:
+        from jettison.executor.outline import outline
+
+        with _located(vertex):
+            base = self.store.view(inputs[vertex.base])
+            source = self._source(vertex, op, inputs)
+            return outline(op, source, base, FIXED_TIME_NS, f"{self.store.root}/tmp")
+
     def _tree_digest(self, layers: Layers, path: str) -> str:
         """The content below a path of a stack of layers; the layers themselves where it cannot be told."""
         from jettison.executor.select import content_digest
 
-        op = CopyOp(dest="/", dest_is_dir=True, paths=(path.strip("/") or "/",), keep_owner=True)
+        # With --parents the mode and owner of the directory itself count, which a mount shows.
+        inside = path.strip("/")
+        op = CopyOp("/", True, (inside or "/",), parents=bool(inside), literal=True, keep_owner=True)
         try:
             return content_digest(op, self.store.view(layers), Memo())
         except JettisonError:

@@ -68,7 +68,7 @@ def selection(op: CopyOp, tree: FileTree) -> list[Source]:
     found: list[Source] = []
     for text in op.paths:
         pivot, path = _split_pivot(text) if op.parents else ("", _clean(text))
-        if not is_pattern(path, op.parents):
+        if op.literal or not is_pattern(path, op.parents):
             found += _named(op, tree, text, pivot, path)
         elif op.parents:
             found += _matches_below(op, tree, pivot, path)

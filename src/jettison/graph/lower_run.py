@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from posixpath import basename
 from typing import Any, Literal, cast
 
@@ -139,7 +138,7 @@ def _mounted(work: Lowering, state: StageState, run: Run, mount: Mount) -> tuple
         return "", ""
     # Only what is mounted is taken from the context, and so only that is in the step's key.
     inside = source.lstrip("/")
-    literal = re.sub(r"([*?\[\\])", r"\\\1", inside)
-    op = CopyOp(dest="/", dest_is_dir=True, paths=(literal or "/",), context=context, parents=bool(inside))
+    paths = (inside or "/",)
+    op = CopyOp("/", True, paths, context, parents=bool(inside), literal=True)
     text = f"mount of {inside or 'the build context'}"
     return work.add(op, (), "", replace_steps(state), text, run.location), source

@@ -50,6 +50,8 @@ class CopyOp:
     mode: str | None = None
     link: bool = False
     parents: bool = False
+    literal: bool = False
+    """`paths` are names, whatever is in them."""
     exclude: tuple[str, ...] = ()
     unpack: bool = False
     keep_owner: bool = False

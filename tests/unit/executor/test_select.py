@@ -217,3 +217,9 @@ def test_the_folder_of_a_pattern_has_to_be_there(tmp_path: Path) -> None:
     for text in ("missing/*", "s/missing/*.txt", "gone/*"):
         with pytest.raises(NotFound, match=r"not found in the build context"):
             targets(tree, text)
+
+
+def test_literal_paths_are_no_patterns(tmp_path: Path) -> None:
+    tree = folder(tmp_path / "c", {"p[id]/f": "", "pi/f": "", "a*": ""})
+    assert targets(tree, "p[id]", "a*", literal=True) == [("p[id]", ""), ("a*", "a*")]
+    assert targets(tree, "p[id]") == [("pi", "")]
