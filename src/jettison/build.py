@@ -216,7 +216,15 @@ def _remotes(request: BuildRequest, config: Config, store: Store, cancel: thread
 
     agent = agent_sockets(request).get("default", "")
     new_name = store.session.new_name
-    return remotes_of(request.environment, config.ca_bundle, config.read_timeout, agent, new_name, cancel)
+    return remotes_of(
+        request.environment,
+        config.ca_bundle,
+        config.read_timeout,
+        agent,
+        new_name,
+        cancel,
+        secret_values(request),
+    )
 
 
 def _run_settings(request: BuildRequest, config: Config, plan: Plan) -> RunSettings:

@@ -322,7 +322,7 @@ def secret_values(request: BuildRequest) -> Callable[[str], bytes | None]:
 
 
 def agent_sockets(request: BuildRequest) -> Mapping[str, str]:
-    """The agent sockets of --ssh, by id: `default`, `ID` (both SSH_AUTH_SOCK) or `ID=SOCKET`."""
+    """The agents of --ssh, by id: `default`, `ID` (both SSH_AUTH_SOCK), `ID=SOCKET` or `ID=KEY[,KEY]`."""
     out: dict[str, str] = {}
     for item in request.ssh:
         name, _, path = item.partition("=")
@@ -331,7 +331,10 @@ def agent_sockets(request: BuildRequest) -> Mapping[str, str]:
             raise UsageError(
                 f"--ssh {item}: SSH_AUTH_SOCK is not set", hint="start an agent, or name its socket"
             )
-        if not os.path.exists(path):
-            raise NotFound(f"--ssh {item}: there is no {path}")
-        out[name] = path
+        # One path may hold a comma; several are key files.
+        parts = [path] if os.path.exists(path) else path.split(",")
+        for part in parts:
+            if not os.path.exists(part):
+                raise NotFound(f"--ssh {item}: there is no {part}")
+        out[name] = ",".join(map(os.path.abspath, parts))
     return out

@@ -15,7 +15,8 @@ from tests.conformance import make_base
 HERE = os.path.dirname(os.path.abspath(__file__))
 CASES = os.path.join(HERE, "cases")
 OWN_CASES = os.path.join(HERE, "own")  # written from the reference by hand, not recorded
-NOT_CONTEXT = {"case.json", "expected.json", "expected-lint.json", "setup.sh"}  # of a case, never of its context
+# Of a case, never of its context:
+NOT_CONTEXT = {"case.json", "expected.json", "expected-lint.json", "setup.sh"}
 BIG = 65536  # files of the base above this size are recorded as copies of it, not by content
 
 

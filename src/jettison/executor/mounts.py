@@ -169,8 +169,8 @@ class StepMounts:
         if item.type == "tmpfs":
             return Mount("tmpfs", target, size=item.size)
         if item.type == "ssh":
-            socket = self._agent(item)
-            return Mount("bind", target, socket) if socket else None
+            given = self._agent(item)
+            return Mount("bind", target, self._forwarded(item, given)) if given else None
         value = self._secret(item)
         if value is None or not item.target:
             return None
@@ -259,6 +259,14 @@ class StepMounts:
                 location=self.vertex.location,
             )
         return socket
+
+    def _forwarded(self, item: MountOp, given: str) -> str:
+        from jettison.executor.agent import forward_agent
+
+        name = forward_agent(given, self.folder, os.path.basename(self._name()), self.stack)
+        os.chown(name, item.uid or 0, item.gid or 0)
+        os.chmod(name, 0o600 if item.mode is None else item.mode)
+        return name
 
 
 class _Busy(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from jettison.dataclass import dataclass, field, replace
 from jettison.errors import JettisonError
@@ -60,6 +61,10 @@ class Remotes:
             write_git(op, writer, folder, cancel, replace(self.git, cancel=cancel))
 
 
+def _none(name: str) -> None:
+    return None
+
+
 def remotes_of(
     environment: Mapping[str, str],
     ca_bundle: str,
@@ -67,14 +72,20 @@ def remotes_of(
     agent: str,
     new_name: Callable[[str], str],
     cancel: threading.Event,
+    secrets: Callable[[str], bytes | None] = _none,
 ) -> Remotes:
-    """How remote sources are reached, from the caller's environment and settings."""
+    """How remote sources are reached, from the caller's environment, settings and secrets."""
     proxies = {}
     for kind in ("http", "https", "no"):
         value = environment.get(f"{kind}_proxy") or environment.get(f"{kind.upper()}_PROXY")
         if value:
             proxies[kind] = value
-    http = HttpAccess(ca_bundle=ca_bundle or None, proxies=proxies, read_timeout=read_timeout)
+    http = HttpAccess(
+        ca_bundle=ca_bundle or None,
+        proxies=proxies,
+        read_timeout=read_timeout,
+        authorization=partial(_authorization, secrets),
+    )
     git = GitAccess(
         path=environment.get("PATH") or GitAccess().path,
         ssh_agent=agent,
@@ -84,3 +95,11 @@ def remotes_of(
         cancel=cancel,
     )
     return Remotes(http, git, new_name, cancel)
+
+
+def _authorization(secrets: Callable[[str], bytes | None], host: str) -> str:
+    """What a host is shown: the secret HTTP_AUTH_HEADER_host, or HTTP_AUTH_TOKEN_host as a bearer token."""
+    header = secrets(f"HTTP_AUTH_HEADER_{host}")
+    token = secrets(f"HTTP_AUTH_TOKEN_{host}") if header is None else None
+    text = header if header is not None else b"Bearer " + token if token is not None else b""
+    return text.decode("utf-8", "surrogateescape").strip()

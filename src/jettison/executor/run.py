@@ -29,7 +29,7 @@ _TAIL_LINES = 20
 class RunSettings:
     """What every RUN of a build shares. `secrets` gives a secret's value by id, or None where there is none.
 
-    `proxies` are variables that processes see but keys do not. `ssh` maps ids to agent sockets.
+    `proxies` are variables that processes see but keys do not. `ssh` maps ids to agent sockets or key files.
     """
 
     sandbox: Callable[[], Sandbox]

@@ -120,6 +120,13 @@ def add_files(work: Lowering, state: StageState, instruction: Add) -> None:
         _add_copy(work, state, op, "", instruction.text, done.location)
         state.record(_created_by("ADD", done), state.vertex)
     for url in remote:
+        needs_name = base.dest_is_dir and not done.unpack and not is_git(url)
+        if needs_name and not _names_a_file(url):
+            raise GraphError(
+                f"ADD {url}: the address ends with no name that the file could have",
+                hint=f"say what it is to be called: {done.dest}NAME",
+                location=done.location,
+            )
         if work.settings.pin is None:
             raise GraphError(f"ADD {url}: remote sources cannot be read here", location=done.location)
         pinned = work.settings.pin(
@@ -131,6 +138,11 @@ def add_files(work: Lowering, state: StageState, instruction: Add) -> None:
         )
         _add_copy(work, state, op, source, instruction.text, done.location)
         state.record(_created_by("ADD", done), state.vertex)
+
+
+def _names_a_file(url: str) -> bool:
+    path = url.partition("://")[2].partition("#")[0].partition("?")[0].partition("/")[2]
+    return path.rpartition("/")[2] not in ("", ".", "..")
 
 
 def _add_copy(

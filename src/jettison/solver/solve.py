@@ -12,7 +12,7 @@ from jettison.cache.key import CacheKey, content_key, definition_key
 from jettison.dataclass import dataclass, field
 from jettison.errors import Cancelled, JettisonError
 from jettison.events import Emit, StepFinished, StepStarted
-from jettison.graph.ops import to_json
+from jettison.graph.ops import CopyOp, to_json
 from jettison.graph.vertex import BuildGraph, Vertex
 from jettison.solver.base import Cache, Executor, Layers
 from jettison.solver.state import SolverState, tainted_vertices
@@ -215,9 +215,10 @@ def _carry_out(work: _Work, vertex: Vertex, inputs: dict[str, Layers], started: 
             for name in reversed(wanted):
                 if name in found:
                     hit = found[name]
+                    layers = _stacked(vertex, inputs, hit.layers)
                     if name == by_content.digest:
-                        work.cache.save([key], hit.layers, 0.0, hit.created)
-                    return _Done(vertex.id, hit.layers, hit.created, cached=True)
+                        work.cache.save([key], layers, 0.0, hit.created)
+                    return _Done(vertex.id, layers, hit.created, cached=True)
         work.emit(StepStarted(started, vertex.short, vertex.name, vertex.stage, vertex.location))
         clock = time.perf_counter()
         built = work.executor.execute(vertex, inputs)
@@ -228,3 +229,10 @@ def _carry_out(work: _Work, vertex: Vertex, inputs: dict[str, Layers], started: 
             keys.append(key)
         created = work.cache.save(keys, built.layers, time.perf_counter() - clock, None)
     return _Done(vertex.id, built.layers, created)
+
+
+def _stacked(vertex: Vertex, inputs: dict[str, Layers], layers: Layers) -> Layers:
+    """A known result on the base of this build: the layer of a COPY --link may have been made on another."""
+    if isinstance(vertex.op, CopyOp) and vertex.op.link and vertex.base:
+        return (*inputs[vertex.base], layers[-1])
+    return layers

@@ -44,7 +44,10 @@ class GitSource:
 
 @dataclass(frozen=True, slots=True)
 class GitAccess:
-    """What the git program may use. `protocols` are git's names; `ssh_agent` is the socket of an agent."""
+    """What the git program may use.
+
+    `protocols` are git's names; `ssh_agent` is the socket of an agent, or key files with commas between.
+    """
 
     program: str = "git"
     path: str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -335,7 +338,12 @@ def _environment(access: GitAccess) -> dict[str, str]:
         "GIT_ALLOW_PROTOCOL": ":".join(access.protocols),
         "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
     }
-    if access.ssh_agent:
+    if os.path.isfile(access.ssh_agent.partition(",")[0]):
+        from shlex import quote
+
+        keys = "".join(f" -i {quote(key)}" for key in access.ssh_agent.split(","))
+        environment["GIT_SSH_COMMAND"] += f" -o IdentitiesOnly=yes{keys}"
+    elif access.ssh_agent:
         environment["SSH_AUTH_SOCK"] = access.ssh_agent
     if access.ca_bundle:
         environment["GIT_SSL_CAINFO"] = access.ca_bundle

@@ -34,11 +34,16 @@ _CHECKSUM = re.compile(r"(sha256):[0-9a-f]{64}|(sha384):[0-9a-f]{96}|(sha512):[0
 _STRONG = re.compile(r'"[^"]*"')
 
 
+def _nothing(host: str) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class HttpAccess:
     """How servers are reached. Timeouts are in seconds; `read_timeout` is how long one may be silent.
 
     `proxies` maps http and https to a proxy's URL; "no" lists hosts that are reached without.
+    `authorization` gives what a host is shown as Authorization, "" for nothing.
     """
 
     ca_bundle: str | None = None
@@ -46,6 +51,7 @@ class HttpAccess:
     connect_timeout: float = 15.0
     read_timeout: float = 60.0
     retries: int = 3
+    authorization: Callable[[str], str] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,13 +251,18 @@ def _last_modified(response: BaseHTTPResponse) -> int | None:
 def _request(method: str, url: str, access: HttpAccess) -> BaseHTTPResponse:
     from urllib3.exceptions import HTTPError, MaxRetryError, TimeoutError
 
+    headers = {"User-Agent": "jettison", "Accept-Encoding": "identity", "Accept": "*/*"}
+    shown = access.authorization(urlsplit(url).hostname or "")
+    if shown:
+        # Not sent on to other hosts: urllib3 drops it when a redirect leaves this one.
+        headers["Authorization"] = shown
     try:
         return _pool(url, access).request(
             method,
             url,
             preload_content=False,
             decode_content=False,
-            headers={"User-Agent": "jettison", "Accept-Encoding": "identity", "Accept": "*/*"},
+            headers=headers,
         )
     except (HTTPError, ValueError) as error:
         reason: Any = error.reason if isinstance(error, MaxRetryError) and error.reason else error
@@ -303,7 +314,7 @@ def _refused(url: str, response: BaseHTTPResponse) -> SourceError:
         return NotFound(f"{shown_url(url)} not found (HTTP status {status})", hint="check the address")
     return SourceError(
         f"the server refused {shown_url(url)} with HTTP status {status}",
-        hint="ADD sends no credentials; use RUN with a secret for what needs them"
+        hint="give credentials as the secret HTTP_AUTH_TOKEN_HOST or HTTP_AUTH_HEADER_HOST"
         if status in (401, 403)
         else None,
         temporary=status >= 500 or status == 429,

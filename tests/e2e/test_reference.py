@@ -1,0 +1,454 @@
+"""What the Dockerfile reference says and a case of the corpus cannot show.
+
+Caches over several builds, agents, the network, and what an image does when it is run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conformance import imagetree
+from tests.conftest import Done, Jettison
+from tests.e2e.test_build import ran
+from tests.site import Site, served
+
+Project = Callable[..., Path]
+
+
+@pytest.fixture
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with served(tmp_path_factory.mktemp("site")) as site:
+        yield site
+
+
+def build(jettison: Jettison, folder: Path, *words: object) -> Done:
+    return jettison.ok("build", "--progress", "jsonl", "-t", "app", *words, folder)
+
+
+def commands(done: Done) -> list[str]:
+    """The RUNs that had to run."""
+    return [name.partition("RUN ")[2] for name in ran(done)]
+
+
+def config_of(archive: Path) -> Any:
+    layout = imagetree.Layout(str(archive))
+    manifest, _ = imagetree.pick_manifest(layout)
+    return layout.json(manifest["config"])
+
+
+def test_an_image_is_named_by_its_digest(jettison: Jettison, project: Project) -> None:
+    done = build(jettison, project(dockerfile="FROM busybox\nRUN echo one >/f\n"))
+    digest = done.events("Exported")[0]["digest"]
+    build(jettison, project(dockerfile="FROM busybox\nRUN echo two >/f\n"))
+    text = f"FROM app@{digest} AS one\nFROM app\nCOPY --from=one /f /one\nCMD cat /one /f\n"
+    build(jettison, project(dockerfile=text))
+    assert jettison.ok("run", "app").out == "one\ntwo\n"
+    wrong = digest[:-4] + ("0000" if digest[-4:] != "0000" else "1111")
+    assert jettison("build", project(dockerfile=f"FROM localhost:1/app@{wrong}\n")).code == 1
+
+
+def test_no_cache_runs_steps_again(jettison: Jettison, project: Project) -> None:
+    folder = project(dockerfile="FROM busybox\nRUN echo one\n")
+    build(jettison, folder)
+    assert commands(build(jettison, folder)) == []
+    assert commands(build(jettison, folder, "--no-cache")) == ["echo one"]
+
+
+def test_what_a_base_image_hands_on(jettison: Jettison, project: Project, tmp_path: Path) -> None:
+    base = (
+        "FROM busybox\nLABEL a=base b=base\nENV E=1\nUSER 7:8\nWORKDIR /w\nEXPOSE 80\nVOLUME /v\n"
+        'STOPSIGNAL SIGINT\nHEALTHCHECK CMD ["x"]\nSHELL ["/bin/sh", "-ec"]\nENTRYPOINT ["e"]\n'
+        "ONBUILD COPY f /one\nONBUILD RUN cat /one >/w/two && id -u >>/w/two\n"
+    )
+    jettison.ok("build", "-t", "base", project(dockerfile=base))
+    out = tmp_path / "out.tar"
+    folder = project({"f": "file\n"}, "FROM base\nLABEL b=own\nRUN cat /w/two >/w/three\n")
+    jettison.ok("build", "-o", f"type=oci,dest={out}", folder)
+    config = config_of(out)["config"]
+    assert config["Labels"] == {"a": "base", "b": "own"}
+    assert "E=1" in config["Env"] and config["User"] == "7:8" and config["WorkingDir"] == "/w"
+    assert config["ExposedPorts"] == {"80/tcp": {}} and config["Volumes"] == {"/v": {}}
+    assert config["StopSignal"] == "SIGINT" and config["Healthcheck"] == {"Test": ["CMD", "x"]}
+    assert config["Shell"] == ["/bin/sh", "-ec"] and config["Entrypoint"] == ["e"]
+    assert not config.get("OnBuild")
+    tree = imagetree.facts(str(out))["tree"]
+    assert tree["/w/three"]["text"] == "file\n7\n"
+
+
+MEET = "touch /r/$ME && for n in $(seq 100); do [ -e /r/$YOU ] && break; sleep 0.1; done && [ -e /r/$YOU ]"
+
+
+def two_steps(command: str) -> str:
+    """Two stages whose steps run side by side and meet in a shared cache."""
+    stage = "FROM busybox AS {0}\nENV ME={0} YOU={1}\nRUN --mount=type=cache,id=meeting,target=/r {2}\n"
+    return (
+        stage.format("a", "b", command)
+        + stage.format("b", "a", command)
+        + "FROM scratch\nCOPY --from=a /out /a\nCOPY --from=b /out /b\n"
+    )
+
+
+def test_a_shared_cache_is_used_by_two_steps_at_once(
+    jettison: Jettison, project: Project, tmp_path: Path
+) -> None:
+    folder = project(dockerfile=two_steps(f"{MEET} && ls /r >/out"))
+    jettison.ok("build", "--jobs", "2", "-o", tmp_path / "out", folder)
+    assert (tmp_path / "out/a").read_text() == (tmp_path / "out/b").read_text() == "a\nb\n"
+
+
+def test_a_second_writer_of_a_private_cache_gets_another(
+    jettison: Jettison, project: Project, tmp_path: Path
+) -> None:
+    both = f"--mount=type=cache,target=/k,sharing=private touch /k/$ME && {MEET} && ls /k >/out"
+    jettison.ok("build", "--jobs", "2", "-o", tmp_path / "out", project(dockerfile=two_steps(both)))
+    assert ((tmp_path / "out/a").read_text(), (tmp_path / "out/b").read_text()) == ("a\n", "b\n")
+
+
+def test_a_locked_cache_is_waited_for(jettison: Jettison, project: Project, tmp_path: Path) -> None:
+    use = "mkdir /k/busy && sleep 1 && rmdir /k/busy && touch /out"
+    locked = f"--mount=type=cache,target=/k,sharing=locked {use}"
+    folder = project(dockerfile=two_steps(locked))
+    jettison.ok("build", "--jobs", "2", "-o", tmp_path / "out", folder)
+    shared = locked.replace("locked", "shared").replace("/k", "/l")
+    assert jettison("build", "--jobs", "2", project(dockerfile=two_steps(shared))).code == 1
+
+
+def test_a_cache_outlives_builds_and_is_in_no_key(jettison: Jettison, project: Project) -> None:
+    first = "FROM busybox\nRUN --mount=type=cache,target=/k echo first >/k/f\n"
+    build(jettison, project(dockerfile=first))
+    use = "cat /k/f >/out && echo second >/k/f"
+    second = f"FROM busybox\nRUN --mount=type=cache,target=/k {use}\nCMD cat /out\n"
+    build(jettison, project(dockerfile=second))
+    assert jettison.ok("run", "app").out == "first\n"
+    assert commands(build(jettison, project(dockerfile=first))) == []
+    assert commands(build(jettison, project(dockerfile=second))) == []
+
+
+def test_a_namespace_keeps_caches_apart(jettison: Jettison, project: Project) -> None:
+    for space, seen in (("one", "0\n"), ("two", "0\n"), ("one", "1\n")):
+        use = "ls /k | wc -l >/out; touch /k/f"
+        text = f"FROM busybox\nRUN --mount=type=cache,target=/k {use}; : {seen}CMD cat /out\n"
+        build(jettison, project(dockerfile=text), "--build-arg", f"BUILDKIT_CACHE_MOUNT_NS={space}")
+        assert jettison.ok("run", "app").out == seen
+
+
+def test_the_network_of_the_host(jettison: Jettison, project: Project, site: Site) -> None:
+    url = site.file("/f", b"from the host\n")
+    text = f"FROM busybox\nRUN --network=host busybox wget -q -O /f {url}\nCMD cat /f\n"
+    build(jettison, project(dockerfile=text))
+    assert jettison.ok("run", "app").out == "from the host\n"
+    none = text.replace("--network=host", "--network=none")
+    assert jettison("build", project(dockerfile=none)).code == 1
+
+
+def test_an_insecure_step_has_all_capabilities(jettison: Jettison, project: Project, tmp_path: Path) -> None:
+    own = next(line for line in Path("/proc/self/status").read_text().splitlines() if "CapEff" in line)
+    text = (
+        "FROM busybox AS made\nRUN --security=insecure grep CapEff /proc/self/status >/insecure\n"
+        "RUN grep CapEff /proc/self/status >/sandbox\nFROM scratch\nCOPY --from=made /insecure /sandbox /\n"
+    )
+    jettison.ok("build", "-o", tmp_path / "out", project(dockerfile=text))
+    assert (tmp_path / "out/insecure").read_text().strip() == own
+    assert (tmp_path / "out/sandbox").read_text().strip() != own
+
+
+def test_entrypoint_and_cmd_together(jettison: Jettison, project: Project) -> None:
+    stages = {
+        "exec-exec": ('ENTRYPOINT ["/say", "e"]\nCMD ["c", "d"]', "/say:e c d", "/say:e x y"),
+        "exec-shell": ('ENTRYPOINT ["/say", "e"]\nCMD c d', "/say:e /bin/sh -c c d", "/say:e x y"),
+        "exec-none": ('ENTRYPOINT ["/say", "e"]', "/say:e", "/say:e x y"),
+        "shell-exec": ('ENTRYPOINT /say e\nCMD ["c", "d"]', "/say:e", "/say:e"),
+        "shell-shell": ("ENTRYPOINT /say e\nCMD c d", "/say:e", "/say:e"),
+        "none-exec": ('CMD ["/say", "c"]', "/say:c", None),
+        "none-shell": ("CMD /say c", "/say:c", None),
+    }
+    text = 'FROM busybox AS base\nCOPY --chmod=755 <<"EOF" /say\n#!/bin/sh\necho "$0:$*"\nEOF\n'
+    text += "".join(f"FROM base AS {name}\n{lines}\n" for name, (lines, _, _) in stages.items())
+    tags = [word for name in stages for word in ("-t", f"{name}=img-{name}")]
+    jettison.ok("build", *tags, project(dockerfile=text))
+    for name, (_, plain, with_arguments) in stages.items():
+        assert jettison.ok("run", f"img-{name}").out == plain + "\n", name
+        if with_arguments:
+            assert jettison.ok("run", f"img-{name}", "x", "y").out == with_arguments + "\n", name
+    assert jettison.ok("run", "img-none-exec", "/say", "x").out == "/say:x\n"
+
+
+def test_user_and_working_directory_at_run_time(jettison: Jettison, project: Project) -> None:
+    text = "FROM busybox\nWORKDIR /made/here\nUSER 1234:56\nCMD pwd; id -u; id -g\n"
+    build(jettison, project(dockerfile=text))
+    assert jettison.ok("run", "app").out == "/made/here\n1234\n56\n"
+
+
+def test_proxies_are_in_no_key_and_no_history(jettison: Jettison, project: Project, tmp_path: Path) -> None:
+    folder = project(dockerfile="FROM busybox\nRUN echo $HTTP_PROXY\n")
+    assert len(ran(build(jettison, folder, "--build-arg", "HTTP_PROXY=http://user:geheim@one"))) == 1
+    out = tmp_path / "out.tar"
+    done = jettison.ok(
+        "build", "--progress", "jsonl", "--build-arg", "HTTP_PROXY=http://user:geheim@two",
+        "-o", f"type=oci,dest={out}", folder,
+    )  # fmt: skip
+    assert ran(done) == []
+    assert "geheim" not in json.dumps(config_of(out))
+
+
+def test_a_declared_proxy_is_in_the_key(jettison: Jettison, project: Project, tmp_path: Path) -> None:
+    folder = project(dockerfile="FROM busybox\nARG HTTP_PROXY\nRUN echo hello\n")
+    for value in ("http://one", "http://two"):
+        assert commands(build(jettison, folder, "--build-arg", f"HTTP_PROXY={value}")) == ["echo hello"]
+    out = tmp_path / "out.tar"
+    jettison.ok("build", "--build-arg", "HTTP_PROXY=http://two", "-o", f"type=oci,dest={out}", folder)
+    assert any("HTTP_PROXY=http://two" in item["created_by"] for item in config_of(out)["history"])
+
+
+def test_an_argument_counts_from_its_first_use(jettison: Jettison, project: Project) -> None:
+    text = "FROM busybox\nRUN echo before\nARG VER\nCOPY f /f\nRUN echo hello\nRUN echo $VER\n"
+    folder = project({"f": ""}, text)
+    build(jettison, folder, "--build-arg", "VER=1")
+    done = build(jettison, folder, "--build-arg", "VER=2")
+    assert commands(done) == ["echo hello", "echo $VER"]
+    assert [e["name"] for e in done.events("StepFinished") if "COPY" in e["name"] and not e["cached"]] == []
+
+
+def test_an_env_hands_a_changed_argument_on(jettison: Jettison, project: Project) -> None:
+    folder = project(dockerfile="FROM busybox\nARG VER\nENV KEPT=$VER\nRUN echo hello\n")
+    build(jettison, folder, "--build-arg", "VER=1")
+    assert commands(build(jettison, folder, "--build-arg", "VER=2")) == ["echo hello"]
+
+
+def test_an_env_that_hides_an_argument_keeps_it_out_of_the_key(jettison: Jettison, project: Project) -> None:
+    folder = project(dockerfile="FROM busybox\nARG VER\nENV VER=hello\nRUN echo $VER\n")
+    build(jettison, folder, "--build-arg", "VER=1")
+    assert commands(build(jettison, folder, "--build-arg", "VER=2")) == []
+
+
+def test_linked_files_are_known_although_what_is_below_changed(jettison: Jettison, project: Project) -> None:
+    """Neither another step below nor another base image makes a layer of --link anew."""
+    text = "FROM {}\nRUN echo {} >/below\nCOPY --link d /d\nCOPY --link --from=made /m /m\n"
+    made = "FROM busybox AS made\nRUN echo made >/m\n"
+
+    def copied(done: Done) -> list[str]:
+        return [e["name"] for e in done.events("StepFinished") if "COPY" in e["name"] and not e["cached"]]
+
+    jettison.ok("build", "-t", "other", project(dockerfile="FROM busybox\nRUN echo other >/o\n"))
+    assert len(copied(build(jettison, project({"d/f": "f"}, made + text.format("busybox", 1))))) == 2
+    assert copied(build(jettison, project(dockerfile=made + text.format("busybox", 2)))) == []
+    assert copied(build(jettison, project(dockerfile=made + text.format("other", 2)))) == []
+    assert jettison.ok("run", "app", "cat", "/o", "/below", "/d/f", "/m").out == "other\n2\nfmade\n"
+
+
+def test_an_epoch_is_the_time_of_everything(jettison: Jettison, project: Project, tmp_path: Path) -> None:
+    out = tmp_path / "out.tar"
+    folder = project({"d/f": "f"}, "FROM busybox\nRUN mkdir /made && echo 1 >/made/f\nCOPY d /d\n")
+    arguments = ("--build-arg", "SOURCE_DATE_EPOCH=1000000000")
+    jettison.ok("build", *arguments, "-o", f"type=oci,dest={out}", folder)
+    config = config_of(out)
+    assert config["created"] == "2001-09-09T01:46:40Z"
+    assert {item["created"] for item in config["history"][-2:]} == {"2001-09-09T01:46:40Z"}
+    jettison.ok("build", *arguments, "-o", f"type=tar,dest={tmp_path}/files.tar", folder)
+    with tarfile.open(tmp_path / "files.tar") as archive:
+        times = {m.name: m.mtime for m in archive}
+    assert [times[name] for name in ("made/f", "d/f")] == [1_000_000_000] * 2
+
+
+def test_without_a_context_only_other_sources_can_be_copied(jettison: Jettison, site: Site) -> None:
+    url = site.file("/remote", b"remote")
+
+    def piped(text: str) -> Done:
+        process = jettison.start(
+            "build", "-t", "app", "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        out, err = process.communicate(text.encode(), timeout=60)
+        return Done(process.returncode, out.decode(), err.decode())
+
+    for word in ("COPY", "ADD"):
+        done = piped(f"FROM scratch\n{word} f /f\n")
+        assert done.code == 1 and "f" in done.err and "Traceback" not in done.err
+    assert piped(f"FROM busybox\nCOPY --from=busybox /etc/group /g\nADD {url} /\n").code == 0
+    assert jettison.ok("run", "app", "cat", "/remote").out == "remote"
+
+
+def test_modes_of_a_git_context(jettison: Jettison, site: Site, tmp_path: Path) -> None:
+    repository = site.repository()
+    (repository.work / "sub").mkdir()
+    (repository.work / "sub/run").write_text("#!/bin/sh\n")
+    (repository.work / "sub/run").chmod(0o700)
+    (repository.work / "plain").write_text("x")
+    (repository.work / "plain").chmod(0o600)
+    repository.commit({"Dockerfile": f"FROM scratch\nCOPY . /c/\nADD {repository.url} /a/\n"})
+    jettison.ok("build", "-o", f"type=tar,dest={tmp_path}/out.tar", repository.url)
+    with tarfile.open(tmp_path / "out.tar") as archive:
+        modes = {m.name.rstrip("/"): m.mode for m in archive}
+    for top in ("c", "a"):
+        found = [modes[f"{top}/{name}"] for name in ("plain", "sub", "sub/run")]
+        assert found == [0o644, 0o755, 0o755], top
+
+
+def test_a_url_without_a_name_needs_one(jettison: Jettison, project: Project, site: Site) -> None:
+    site.file("/", b"index")
+    done = jettison("build", project(dockerfile=f"FROM scratch\nADD {site.url}/ /dir/\n"))
+    assert done.code == 1 and "no name" in done.err and "Dockerfile:2" in done.err
+    jettison.ok("build", project(dockerfile=f"FROM scratch\nADD {site.url}/ /dir/index.html\n"))
+
+
+def test_secrets_open_a_server(jettison: Jettison, project: Project, site: Site) -> None:
+    """Each kind goes to its host only, also when that host sends elsewhere."""
+    seen: list[tuple[str, str]] = []
+
+    def closed(handler: BaseHTTPRequestHandler) -> None:
+        shown = handler.headers.get("Authorization", "")
+        seen.append((handler.path, shown))
+        body = b"opened" if shown in ("Bearer geheim", "Basic abc") else b""
+        handler.send_response(200 if body else 401)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        if handler.command == "GET":
+            handler.wfile.write(body)
+
+    def away(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(302)
+        handler.send_header("Location", site.url.replace("127.0.0.1", "localhost") + "/closed")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    site.answers |= {"/closed": closed, "/away": away}
+    folder = project(dockerfile=f"FROM busybox\nADD {site.url}/closed /f\nCMD cat /f\n")
+    done = jettison("build", folder)
+    assert done.code == 1 and "401" in done.err and "HTTP_AUTH_TOKEN" in done.err
+    env = {"TOKEN": "geheim", "HEADER": "Basic abc"}
+    token = ("--secret", "id=HTTP_AUTH_TOKEN_127.0.0.1,env=TOKEN")
+    jettison.ok("build", "-t", "app", *token, folder, env=env)
+    assert jettison.ok("run", "app").out == "opened"
+    header = ("--secret", "id=HTTP_AUTH_HEADER_127.0.0.1,env=HEADER")
+    jettison.ok("build", "--no-cache", *header, folder, env=env)
+    assert seen[-1] == ("/closed", "Basic abc")
+    elsewhere = project(dockerfile=f"FROM busybox\nADD {site.url}/away /f\n")
+    assert jettison("build", *token, elsewhere, env=env).code == 1
+    assert seen[-1] == ("/closed", "")
+
+
+AGENT = all(shutil.which(name) for name in ("ssh-agent", "ssh-add", "ssh-keygen"))
+needs_ssh = pytest.mark.skipif(not AGENT, reason="needs the OpenSSH client (package openssh-client)")
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    path = tmp_path / "key"
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "our-key", "-f", path]
+    subprocess.run(command, check=True)
+    return path
+
+
+@pytest.fixture
+def agent(key: Path, tmp_path: Path) -> Iterator[Path]:
+    """The socket of an agent that holds `key`."""
+    socket = tmp_path / "agent"
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 10
+        while not socket.exists():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        subprocess.run(["ssh-add", "-q", key], env={**os.environ, "SSH_AUTH_SOCK": str(socket)}, check=True)
+        yield socket
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def asking(project: Project) -> Callable[[str], Path]:
+    """Writes a context whose Dockerfile may call /t/keys, which lists the keys of the agent."""
+    tool = shutil.which("ssh-add") or ""
+    listed = subprocess.run(["ldd", tool], capture_output=True, text=True, check=True).stdout
+    libraries = [word for word in listed.split() if word.startswith("/")]
+    loader = os.path.basename(next(name for name in libraries if "/ld-" in name))
+    files: dict[str, str | bytes] = {
+        f"t/lib/{os.path.basename(name)}": Path(name).read_bytes() for name in libraries
+    }
+    files["t/ssh-add"] = Path(tool).read_bytes()
+    files["t/keys"] = f"#!/bin/sh\nexec /t/lib/{loader} --library-path /t/lib /t/ssh-add -l\n"
+    return lambda lines: project(files, f"FROM busybox\nCOPY --chmod=755 t /t/\n{lines}")
+
+
+@needs_ssh
+def test_an_agent_is_reached_from_a_step(
+    jettison: Jettison, asking: Callable[[str], Path], agent: Path
+) -> None:
+    folder = asking(
+        "RUN --mount=type=ssh --mount=type=ssh,id=default"
+        ' test "$SSH_AUTH_SOCK" = /run/buildkit/ssh_agent.0 && /t/keys >/keys'
+        " && SSH_AUTH_SOCK=/run/buildkit/ssh_agent.1 /t/keys >>/keys\n"
+        "RUN --mount=type=ssh,id=other,target=/there SSH_AUTH_SOCK=/there /t/keys >>/keys\n"
+        "CMD grep -c our-key /keys\n"
+    )
+    jettison.ok("build", "-t", "app", "--ssh", f"default={agent}", "--ssh", f"other={agent}", folder)
+    assert jettison.ok("run", "app").out == "3\n"
+
+
+@needs_ssh
+def test_an_agent_for_another_user(jettison: Jettison, asking: Callable[[str], Path], agent: Path) -> None:
+    """An agent talks to nobody but its own user and root; a step of another user reaches it all the same."""
+    folder = asking(
+        "RUN --mount=type=ssh stat -c '%a %u %g' $SSH_AUTH_SOCK >/default\n"
+        "RUN mkdir -m 777 /w\nUSER 1000:50\n"
+        "RUN --mount=type=ssh,uid=1000,gid=50,mode=0660"
+        " stat -c '%a %u %g' $SSH_AUTH_SOCK >/w/given && /t/keys >/w/keys\n"
+        "RUN --mount=type=ssh ! /t/keys\n"
+        "CMD cat /default /w/given; grep -c our-key /w/keys\n"
+    )
+    jettison.ok("build", "-t", "app", "--ssh", f"default={agent}", folder)
+    assert jettison.ok("run", "app").out == "600 0 0\n660 1000 50\n1\n"
+
+
+@needs_ssh
+def test_a_key_in_place_of_an_agent(
+    jettison: Jettison, asking: Callable[[str], Path], key: Path, tmp_path: Path
+) -> None:
+    folder = asking("RUN --mount=type=ssh /t/keys >/keys\nCMD grep -c our-key /keys\n")
+    jettison.ok("build", "-t", "app", "--ssh", f"default={key}", folder)
+    assert jettison.ok("run", "app").out == "1\n"
+    (tmp_path / "no-key").write_text("nothing")
+    (tmp_path / "no-key").chmod(0o600)
+    done = jettison("build", "--no-cache", "--ssh", f"default={tmp_path}/no-key", folder)
+    assert done.code in (1, 2) and "no-key" in done.err and "Traceback" not in done.err
+    processes = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert "ssh-agent -D -a 3" not in processes, processes
+
+
+def test_a_repository_over_ssh_uses_the_agent(
+    jettison: Jettison, project: Project, site: Site, tmp_path: Path
+) -> None:
+    """In place of ssh stands a program that notes what it is given and runs git's command here."""
+    repository = site.repository()
+    repository.commit({"f": "over ssh\n"})
+    (tmp_path / "bin").mkdir()
+    ssh = tmp_path / "bin/ssh"
+    ssh.write_text(
+        f'#!/bin/sh\necho "$SSH_AUTH_SOCK $*" >>{tmp_path}/log\n'
+        'for word; do last=$word; done\nexec sh -c "$last"\n'
+    )
+    ssh.chmod(0o755)
+    env = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+    folder = project(dockerfile=f"FROM busybox\nADD git@host.invalid:{repository.bare} /r/\nCMD cat /r/f\n")
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "agent"))
+        jettison.ok("build", "-t", "app", "--ssh", f"default={tmp_path}/agent", folder, env=env)
+    assert jettison.ok("run", "app").out == "over ssh\n"
+    assert (tmp_path / "log").read_text().startswith(f"{tmp_path}/agent ")
+    (tmp_path / "log").unlink()
+    (tmp_path / "a key").touch()
+    jettison.ok("build", "--no-cache", "--ssh", f"default={tmp_path}/a key", folder, env=env)
+    assert f"-i {tmp_path}/a key" in (tmp_path / "log").read_text()
