@@ -115,7 +115,9 @@ def build(
         result = jettison.build(
             context,
             target=state.target or None,
+            dockerfile=None if state.inside else state.text(),
             build_args=dict(state.args),
+            build_contexts={"extra": context},
             environment=environment,
             outputs=outputs,
             jobs=jobs,

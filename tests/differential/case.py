@@ -30,6 +30,8 @@ class State:
     files: Mapping[str, Entry] = field(default_factory=dict)
     args: Mapping[str, str] = field(default_factory=dict)
     target: str = ""
+    inside: bool = True
+    """Whether the Dockerfile lies in the context, where a change of it is one of the context too."""
 
     def text(self) -> str:
         return "".join(line + "\n" for line in self.dockerfile)
@@ -100,6 +102,7 @@ def to_json(case: Case, about: str = "") -> str:
         "files": dict(state.files),
         "args": dict(state.args),
         "target": state.target,
+        "inside": state.inside,
         "changes": case.changes,
         "epoch": case.epoch,
         "variant": case.variant,
@@ -109,7 +112,7 @@ def to_json(case: Case, about: str = "") -> str:
 
 def from_json(text: str) -> Case:
     got = json.loads(text)
-    state = State(tuple(got["dockerfile"]), got["files"], got["args"], got["target"])
+    state = State(tuple(got["dockerfile"]), got["files"], got["args"], got["target"], got["inside"])
     return Case(state, tuple(got["changes"]), got["epoch"], got["variant"])
 
 
@@ -117,7 +120,7 @@ def write(state: State, folder: Path, backwards: bool = False) -> None:
     """Write a context into a new folder; `backwards` in the opposite order of names."""
     folder.mkdir(parents=True)
     _create(folder, state.files, sorted(state.files, reverse=backwards))
-    (folder / "Dockerfile").write_bytes(state.text().encode("utf-8", "surrogateescape"))
+    _write_dockerfile(folder, state)
 
 
 def rewrite(folder: Path, old: State, new: State) -> None:
@@ -143,7 +146,12 @@ def rewrite(folder: Path, old: State, new: State) -> None:
         # What was below a removed directory, or another name of a removed file, is made again.
         fresh += [path for path in new.files if not os.path.lexists(folder / path)]
     _create(folder, new.files, sorted(set(fresh)))
-    (folder / "Dockerfile").write_bytes(new.text().encode("utf-8", "surrogateescape"))
+    _write_dockerfile(folder, new)
+
+
+def _write_dockerfile(folder: Path, state: State) -> None:
+    if state.inside:
+        (folder / "Dockerfile").write_bytes(state.text().encode("utf-8", "surrogateescape"))
 
 
 def _kind(entry: Entry) -> str:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,4 +138,4 @@ def known_to_it(state: State) -> State:
         kept = [word for word in line.split(" ") if not word.startswith(_LATE)]
         kept = ["--chmod=640" if word.startswith("--chmod") and "=" in word[8:] else word for word in kept]
         lines.append(_OPERATORS.sub(r"${\1}", " ".join(kept)))
-    return State(tuple(lines), state.files, state.args, state.target)
+    return replace(state, dockerfile=tuple(lines), inside=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from tests.differential.case import Case, Change, Entry, State, changed
@@ -43,6 +43,7 @@ def generate(seed: int) -> Case:
     )
     if r.random() < 0.1:
         state = State(state.dockerfile, files, state.args, "s0")
+    state = replace(state, inside=r.random() < 0.5)
     changes: list[Change] = []
     now = state
     for _ in range(r.choice((1, 1, 2, 2, 3, 4))):
@@ -262,6 +263,8 @@ def copy(r: Random, stage: Model, files: dict[str, Entry]) -> str:
     flags = copy_flags(r, add)
     if add and r.random() < 0.1:
         flags.append(r.choice(("--unpack=true", "--unpack=false")))
+    if not add and r.random() < 0.1:
+        flags.append("--from=extra")
     dest = destination(r, stage, names)
     stage.paths.append(dest.rstrip("/") if dest.startswith("/o") else "/o")
     return " ".join(["ADD" if add else "COPY", *flags, listed([*names, dest])])
@@ -326,6 +329,7 @@ def mount(r: Random, stage: Model, stages: list[Model], files: dict[str, Entry])
     show = f'mkdir -p /r && cd {target} && X={names} && echo "$X" >/r/seen'
     show += " && xargs -d '\\n' head -c 99 </r/seen >/r/read"
     if dice < 0.3:
+        target = r.choice(("/c", "/c/deep/er"))  # Where no other command looks.
         tail = f"ls -A {target} | wc -l >/dev/null; echo kept >{target}/kept; cat {target}/kept >/r-kept"
         mode = r.choice(("", ",sharing=locked", ",mode=0700", ",uid=1,gid=2"))
         return f"--mount=type=cache,target={target}{mode}", tail
@@ -334,8 +338,8 @@ def mount(r: Random, stage: Model, stages: list[Model], files: dict[str, Entry])
     if dice < 0.75 or not stages:
         names = [path.replace("[[]", "[") for path in sources(r, files)]
         source = names[0] if not set(names[0]) & set("*? ,\"'\\") else "."
-        more = r.choice(("", ",rw", ""))
-        write = f"; echo w >{target}/written" if more else ""
+        more = r.choice(("", ",rw", "", ",from=extra"))
+        write = f"; echo w >{target}/written" if more == ",rw" else ""
         return f"--mount=type=bind,source={source},target={target}{more}", show + write
     source = r.choice(stages)
     path = r.choice(("/", "/o", *source.paths))

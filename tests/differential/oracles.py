@@ -107,7 +107,7 @@ def _check_state(
         return Find("rerun", f"a build of the unchanged ran {', '.join(steps)}")
     if again.digest != warm.digest:
         return Find("again", f"an unchanged build has another digest\n{difference(warm, again)}")
-    if _is_touch(change) and not case.variant & 9 and _real(warm):
+    if _is_touch(state, change) and not case.variant & 9 and _real(warm):
         return Find("touched", f"a change that means nothing ran {', '.join(warm.steps)}")
     if number == len(case.changes):
         other = place("context")
@@ -128,7 +128,7 @@ def _check_state(
 
 def _warm_up(case: Case, state: State, number: int, bench: Bench, context: Path, root: Path) -> None:
     """Leave other renderings of the layers in the store than the build itself would."""
-    target = State(state.dockerfile, state.files, state.args, "s0" if case.variant & 4 else state.target)
+    target = replace(state, target="s0" if case.variant & 4 else state.target)
     if number % 2:
         bench.build(root, context, target, epoch=not case.epoch)
     else:
@@ -140,11 +140,12 @@ def _real(done: Outcome) -> list[str]:
     return [step for step in done.steps if "] FROM " not in step]
 
 
-def _is_touch(change: Change | None) -> bool:
+def _is_touch(state: State, change: Change | None) -> bool:
     """Whether a change is one of a file's time only, or a remark in the Dockerfile."""
     if not change:
         return False
-    return change.get("new", [])[:1] == ["# a remark"] or list(change.get("entry", ())) == ["mtime"]
+    remark = not state.inside and change.get("new") == ["# a remark", change.get("old")]
+    return remark or list(change.get("entry", ())) == ["mtime"]
 
 
 def _side_by_side(case: Case, state: State, bench: Bench, context: Path, root: Path) -> Find | None:

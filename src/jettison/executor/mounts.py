@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Literal
 
 from jettison.dataclass import dataclass, field
-from jettison.errors import NotFound
+from jettison.errors import NotFound, SourceError
 from jettison.graph.ops import MountOp, RunOp
 from jettison.graph.vertex import Vertex
 from jettison.kernel import MS_NODEV, MS_NOEXEC, MS_NOSUID, mount
@@ -65,15 +65,28 @@ def mount_targets(
     paths: dict[str, str] = {}
     missing: list[Stub] = []
     covered = [f"/{name}/" for name in _RUNTIME_FOLDERS]
-    for target, kind in wanted:
+    for target, kind in sorted(wanted, key=lambda item: item[0].count("/")):
         found = resolve(view, target.strip("/"))
         paths[target] = "/" + found
         hidden = any(f"/{found}/".startswith(above) and f"/{found}/" != above for above in covered)
-        if not hidden and view.lookup(found) is None:
-            missing.append(Stub(found, kind))
+        if not hidden:
+            node = view.lookup(found)
+            if node is None:
+                missing.append(Stub(found, kind))
+            elif (node.kind == "dir") != (kind == "dir"):
+                raise _unlike(target, kind, vertex)
         if kind == "dir" and target not in [f"/{name}" for name in _RUNTIME_FOLDERS]:
             covered.append(f"/{found}/")
     return Targets(paths, missing)
+
+
+def _unlike(target: str, kind: str, vertex: Vertex) -> SourceError:
+    here, there = ("a directory", "a file") if kind == "dir" else ("a file", "a directory")
+    return SourceError(
+        f"cannot mount {here} at {target}: that is {there} in the image",
+        hint="choose another target",
+        location=vertex.location,
+    )
 
 
 def _is_file(store: Store, vertex: Vertex, inputs: Mapping[str, tuple[str, ...]], item: MountOp) -> bool:
