@@ -82,6 +82,7 @@ def build(
     layout: Path | None = None,
     export: tuple[str, Path] | None = None,
     seconds: float = LONGEST,
+    no_cache: bool = False,
 ) -> Outcome:
     """Build the context; the image goes into a layout, or something else to where `export` says.
 
@@ -121,6 +122,7 @@ def build(
             environment=environment,
             outputs=outputs,
             jobs=jobs,
+            no_cache=no_cache,
             root=root,
             on_event=heard,
             cancel=cancel,

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
-import tarfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tests.conformance import imagetree
+from tests.differential.archives import CONFIG, archive_facts
 from tests.differential.builds import Outcome
 from tests.differential.case import Case, State, write
 from tests.differential.oracles import Bench, Find
 
 _TIMES_OUT = 60
-_CONFIG = (
-    *("Env", "Cmd", "Entrypoint", "User", "Labels", "WorkingDir", "ExposedPorts", "Volumes", "StopSignal"),
-)
 _LATE = ("--parents", "--exclude=", "--unpack=", "--link", "--network")
 _OPERATORS = re.compile(r"\$\{(\w+)(#|%|/|-|\+|\?)[^}]*\}")
 
@@ -64,35 +60,6 @@ class Reference:
         self.docker.close()
 
 
-def archive_facts(archive: Path) -> dict[str, Any]:
-    """The facts of a docker archive, of any age."""
-    with tarfile.open(archive) as tar:
-
-        def read(name: str) -> bytes:
-            file = tar.extractfile(name)
-            assert file is not None, name
-            return file.read()
-
-        [entry] = json.loads(read("manifest.json"))
-        config = json.loads(read(entry["Config"]))
-        tree: dict[str, Any] = {}
-        for name in entry["Layers"]:
-            imagetree.apply_layer(tree, read(name))
-    tree.pop("/", None)
-    given = {name: config["config"].get(name) for name in _CONFIG}
-    return {"tree": tree, "config": _plain_config(given), "layers": len(entry["Layers"])}
-
-
-def _plain_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Without what is empty or the default, and without the order of Env."""
-    out = {name: value for name, value in config.items() if value}
-    if out.get("WorkingDir") == "/":
-        del out["WorkingDir"]
-    if "Env" in out:
-        out["Env"] = sorted(out["Env"])
-    return out
-
-
 def agree(case: Case, bench: Bench, reference: Reference) -> Find | None:
     """The last state of a case, here and there."""
     *_, (state, _) = case.states()
@@ -122,7 +89,7 @@ def _compare(ours: Outcome, theirs: dict[str, Any] | str) -> Find | None:
             path: {key: value for key, value in entry.items() if key != "same_as"}
             for path, entry in facts["tree"].items()
         },
-        "config": {name: value for name, value in facts["config"].items() if name in _CONFIG},
+        "config": {name: value for name, value in facts["config"].items() if name in CONFIG},
         "layers": facts["layers"],
     }
     found = imagetree.diff(theirs, mine)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conformance import imagetree
+from tests.differential.archives import archive_facts
 from tests.differential.builds import Outcome, build, new_store
 from tests.differential.case import Case, Change, State, rewrite, write
 
@@ -109,6 +110,13 @@ def _check_state(
         return Find("again", f"an unchanged build has another digest\n{difference(warm, again)}")
     if _is_touch(state, change) and not case.variant & 9 and _real(warm):
         return Find("touched", f"a change that means nothing ran {', '.join(warm.steps)}")
+    if case.variant & 32:
+        anew = bench.build(
+            warm_root, context, state, epoch=case.epoch, layout=place("anew"), no_cache=True, jobs=2
+        )
+        find = _internal(anew) or compare("no-cache", cold, anew, case.epoch)
+        if find is not None:
+            return find
     if number == len(case.changes):
         other = place("context")
         write(state, other, backwards=True)
@@ -165,6 +173,8 @@ def _internal(*outcomes: Outcome) -> Find | None:
     for done in outcomes:
         if done.status == "internal":
             return Find("internal", done.text)
+        if done.status == "error" and any(mark in done.text for mark in ("ROOT", "[Errno", "Traceback")):
+            return Find("unclean", f"a message for developers, or with paths of the store: {done.text}")
     return None
 
 
@@ -178,22 +188,25 @@ def compare(kind: str, one: Outcome, other: Outcome, exact: bool) -> Find | None
         return Find(f"{kind}-error", f"{one.status} {one.text!r}\nbut {other.status} {other.text!r}")
     if one.status != "ok" or (exact and one.digest == other.digest):
         return None
-    text = difference(one, other, exact)
+    text = difference(one, other, exact, times=kind != "cached")
     return Find(kind, text) if text else None
 
 
-def difference(one: Outcome, other: Outcome, exact: bool = True) -> str:
+def difference(one: Outcome, other: Outcome, exact: bool = True, times: bool = True) -> str:
+    """How two images differ. What was copied from files that only differ in time is not copied anew."""
     a, b = one.facts(), other.facts()
     found = imagetree.diff(a, b)
     if exact and not found:
-        found = ["the facts are equal, the bytes are not", *_headers(one, other)]
+        found = _headers(one, other, times)
+        if found or times:
+            found = ["the facts are equal, the bytes are not", *found]
     return "\n".join(found[:20])
 
 
-def _headers(one: Outcome, other: Outcome) -> list[str]:
+def _headers(one: Outcome, other: Outcome, times: bool) -> list[str]:
     """Where the layers of two images differ, entry by entry."""
     found = []
-    for number, (a, b) in enumerate(zip(_layers(one), _layers(other), strict=False)):
+    for number, (a, b) in enumerate(zip(_layers(one, times), _layers(other, times), strict=False)):
         for path in sorted({*a, *b}):
             if a.get(path) != b.get(path):
                 found.append(f"layer {number}: {path}: {a.get(path)} != {b.get(path)}")
@@ -202,7 +215,7 @@ def _headers(one: Outcome, other: Outcome) -> list[str]:
     return found
 
 
-def _layers(done: Outcome) -> list[dict[str, Any]]:
+def _layers(done: Outcome, times: bool) -> list[dict[str, Any]]:
     layout = imagetree.Layout(str(done.layout))
     manifest, _ = imagetree.pick_manifest(layout)
     out = []
@@ -210,8 +223,13 @@ def _layers(done: Outcome) -> list[dict[str, Any]]:
         import io
 
         with tarfile.open(fileobj=io.BytesIO(imagetree.decompress(layout.blob(layer)))) as tar:
-            out.append({member.name: member.get_info() | member.pax_headers for member in tar})
+            out.append({member.name: _header(member, times) for member in tar})
     return out
+
+
+def _header(member: tarfile.TarInfo, times: bool) -> dict[str, Any]:
+    told = {**member.get_info(), **member.pax_headers}
+    return told if times else {name: value for name, value in told.items() if name != "mtime"}
 
 
 def _archive(
@@ -230,10 +248,17 @@ def _archive(
         facts = image.facts()
     except imagetree.BadImage as error:
         return Find("bad-image", str(error))
+    packed = out.with_suffix(".docker")
+    done = bench.build(root, context, state, epoch=epoch, export=("docker", packed))
+    if done.status != "ok":
+        return Find("archive", f"the image can be built, its docker archive cannot: {done.text}")
     tree = imagetree.apply_layer({}, out.read_bytes())
     tree.pop("/", None)
-    found = imagetree.diff({**facts, "tree": _loose(facts["tree"])}, {**facts, "tree": _loose(tree)})
-    return Find("archive", "\n".join(found[:20])) if found else None
+    for other in (tree, archive_facts(packed)["tree"]):
+        found = imagetree.diff({**facts, "tree": _loose(facts["tree"])}, {**facts, "tree": _loose(other)})
+        if found:
+            return Find("archive", "\n".join(found[:20]))
+    return None
 
 
 def _loose(tree: dict[str, Any]) -> dict[str, Any]:
