@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from jettison.errors import StoreError
 from jettison.store import xattrs
@@ -233,33 +233,69 @@ def write_all(fd: int, pieces: Iterable[bytes | memoryview]) -> int:
 
 
 def copy_file(name: str, fd: int) -> int:
-    """Copy a file's content.
+    """Copy a file's content to an empty file.
 
-    Shared blocks where the filesystem can, in the kernel elsewhere. Gives its size.
+    Shared blocks where the filesystem can, in the kernel elsewhere; holes stay holes. Gives its size.
     """
     # No waiting for the other end of a fifo that took the file's place.
     source = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        size = 0
-        while True:
-            try:
-                moved = os.copy_file_range(source, fd, 1 << 30)
-            except OSError as error:
-                if size == 0 and error.errno in (
-                    errno.EXDEV,
-                    errno.EINVAL,
-                    errno.ENOSYS,
-                    errno.EOPNOTSUPP,
-                    errno.EPERM,
-                ):
-                    return write_all(fd, iter(lambda: os.read(source, 1 << 20), b""))
-                raise
-            if not moved:
-                break
-            size += moved
+        there = os.fstat(source)
+        if stat.S_ISREG(there.st_mode) and there.st_blocks * 512 < there.st_size:
+            return _copy_data(source, fd, there.st_size)
+        size = _copy_range(source, fd, None)
         if size == 0:
             # Some filesystems (proc, sysfs) report no size and copy nothing.
             return write_all(fd, iter(lambda: os.read(source, 1 << 20), b""))
         return size
     finally:
         os.close(source)
+
+
+def _copy_data(source: int, fd: int, size: int) -> int:
+    """Copy what is no hole."""
+    at = 0
+    while at < size:
+        try:
+            start = os.lseek(source, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            break
+        at = os.lseek(source, start, os.SEEK_HOLE)
+        os.lseek(source, start, os.SEEK_SET)
+        os.lseek(fd, start, os.SEEK_SET)
+        if _copy_range(source, fd, at - start) < at - start:
+            break
+    os.ftruncate(fd, size)
+    return size
+
+
+def _copy_range(source: int, fd: int, length: int | None) -> int:
+    """Copy from where the source stands, `length` bytes or all that come; give how many did."""
+    size = 0
+    while length is None or size < length:
+        most = 1 << 30 if length is None else min(length - size, 1 << 30)
+        try:
+            moved = os.copy_file_range(source, fd, most)
+        except OSError as error:
+            if size or error.errno not in _NOT_IN_THE_KERNEL:
+                raise
+            return write_all(fd, _pieces(source, length))
+        if not moved:
+            break
+        size += moved
+    return size
+
+
+def _pieces(source: int, length: int | None) -> Iterator[bytes]:
+    while length is None or length > 0:
+        piece = os.read(source, 1 << 20 if length is None else min(length, 1 << 20))
+        if not piece:
+            return
+        if length is not None:
+            length -= len(piece)
+        yield piece
+
+
+_NOT_IN_THE_KERNEL = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
