@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
+from jettison.errors import SourceError
 from jettison.store import xattrs
 from jettison.store.base import FileTree
 
@@ -32,7 +33,7 @@ def drop_needless(tree: str, below: FileTree) -> None:
     """Drop whiteouts and opaque marks that hide nothing.
 
     overlayfs marks every new directory opaque, and leaves whiteouts for files that only a
-    throwaway layer had.
+    throwaway layer had. Raises SourceError for a name that layers give a meaning to.
     """
     todo = [""]
     while todo:
@@ -42,18 +43,29 @@ def drop_needless(tree: str, below: FileTree) -> None:
         with os.scandir(where) as found:
             for item in found:
                 path = f"{folder}/{item.name}" if folder else item.name
+                hidden = _is_whiteout(item)
+                if item.name.startswith(".wh.") and not hidden:
+                    raise SourceError(
+                        f"cannot keep /{path} in an image: layers mark removed files with such names",
+                        hint="remove it in the same step, or give it another name",
+                    )
                 if item.is_dir(follow_symlinks=False):
                     todo.append(path)
                     if xattrs.has(item.path, xattrs.OPAQUE):
                         node = below.lookup(path)
                         if node is None or node.kind != "dir" or not below.listdir(path):
                             xattrs.unmark(item.path, xattrs.OPAQUE)
-                elif not item.is_file(follow_symlinks=False) and not item.is_symlink():
-                    at = item.stat(follow_symlinks=False)
-                    if stat.S_ISCHR(at.st_mode) and at.st_rdev == 0 and below.lookup(path) is None:
-                        needless.append(item.path)
+                elif hidden and below.lookup(path) is None:
+                    needless.append(item.path)
         if needless:
             times = os.stat(where)
             for name in needless:
                 os.unlink(name)
             os.utime(where, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def _is_whiteout(item: os.DirEntry[str]) -> bool:
+    if item.is_file(follow_symlinks=False) or item.is_dir(follow_symlinks=False) or item.is_symlink():
+        return False
+    at = item.stat(follow_symlinks=False)
+    return stat.S_ISCHR(at.st_mode) and at.st_rdev == 0
