@@ -170,11 +170,11 @@ def check_mode(text: str) -> None:
 
 
 _CHECKSUM_LENGTH = {"sha256": 64, "sha384": 96, "sha512": 128}
-_COMMIT = r"[0-9a-fA-F]{7,64}\Z"
+_COMMIT = r"[0-9a-fA-F]{1,64}\Z"
 
 
 def check_checksum(text: str) -> None:
-    """The value of ADD --checksum: ALGORITHM:HEX, or a git commit."""
+    """The value of ADD --checksum: ALGORITHM:HEX, or the beginning of a git commit."""
     algorithm, colon, value = text.partition(":")
     if colon:
         length = _CHECKSUM_LENGTH.get(algorithm)

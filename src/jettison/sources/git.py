@@ -256,7 +256,7 @@ def _subdir(text: str) -> str:
 
 
 def _checked(source: GitSource, commit: str) -> str:
-    if source.checksum and not (_SHORT.fullmatch(source.checksum) and commit.startswith(source.checksum)):
+    if source.checksum and not commit.startswith(source.checksum.lower()):
         raise SourceError(
             f"{shown_repository(source.url)} is at commit {commit},"
             f" but the checksum asks for {source.checksum}",

@@ -166,6 +166,7 @@ def test_signals(signal: str) -> None:
 def test_checksum_of_remote_sources() -> None:
     assert isinstance(first(f"ADD --checksum=sha256:{'a' * 64} https://h/f /f"), Add)
     assert isinstance(first(f"ADD --checksum={'a' * 40} https://h/f.git /f"), Add)
+    assert isinstance(first("ADD --checksum=b https://h/f.git /f"), Add)
 
 
 def test_commands_and_triggers_are_left_alone() -> None:

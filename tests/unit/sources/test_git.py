@@ -104,7 +104,10 @@ def test_a_checksum_is_verified(repository: Path) -> None:
     url = f"file://{repository}#main"
     commit = git(repository, "rev-parse", "HEAD")
     assert pin_git(url, commit, access=LOCAL).commit == commit
-    assert pin_git(url, commit[:12], access=LOCAL).commit == commit
+    for prefix in (commit[:12], commit[:1], commit[:7].upper()):
+        assert pin_git(url, prefix, access=LOCAL).commit == commit
+    with pytest.raises(SourceError, match="checksum"):
+        pin_git(url, "0" if commit[0] != "0" else "1", access=LOCAL)
     with pytest.raises(SourceError, match="checksum"):
         pin_git(url, "0" * 40, access=LOCAL)
 
