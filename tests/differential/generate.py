@@ -12,6 +12,7 @@ from tests.differential.commands import MODES, command
 NAMES = (
     *("a", "b", "c.txt", "d.log", "e.md", "f.txt", ".hidden", "lib", "src", "docs", "node_modules", "build"),
     *("with blank", "ünï", "\udcff\udcfe", "-dash", "q'uote", "dollar$x", "A", "a.txt", "p[id]"),
+    *("new\nline", "tab\tx", "back\\slash", " lead", "trail ", "x" * 200, "st*r", "\x01ctl", "wh.a"),
 )
 FOLDERS = ("src", "src/lib", "docs", "lib", "src/deep/er", "with blank", "build", "ünï")
 OWNERS = ("1:2", "1000", "daemon", "nobody:daemon", "0:0", "root:7", "65534:65534", "3:nogroup")
@@ -247,8 +248,8 @@ def sources(r: Random, files: dict[str, Entry]) -> list[str]:
                 path = r.choice(
                     (f"./{folder}/", folder, f"/{folder}", f"/x/../{folder}", f"./{folder}/.", ".")
                 )
-        if "\udcff" in path:
-            path = path.replace("\udcff\udcfe", "*")
+        for name in ("\udcff\udcfe", "new\nline", "tab\tx", "back\\slash", "\x01ctl", "st*r"):
+            path = path.replace(name, "*")
         if "p[id]" in path:
             path = path.replace("p[id]", "p[[]id]")
         out.append(path.replace("$", "\\$").replace("'", "\\'"))
@@ -258,8 +259,8 @@ def sources(r: Random, files: dict[str, Entry]) -> list[str]:
 def copy(r: Random, stage: Model, files: dict[str, Entry]) -> str:
     tars = [path for path, entry in files.items() if entry.get("kind") == "tar"]
     add = r.random() < 0.3
+    tars = [path for path in tars if not set(path) & set("\udcff\n\t\\*[\x01'$ ")]
     names = [r.choice(tars)] if add and tars and r.random() < 0.6 else sources(r, files)
-    names = [name.replace("\udcff\udcfe", "*") for name in names]
     flags = copy_flags(r, add)
     if add and r.random() < 0.1:
         flags.append(r.choice(("--unpack=true", "--unpack=false")))
@@ -337,7 +338,7 @@ def mount(r: Random, stage: Model, stages: list[Model], files: dict[str, Entry])
         return f"--mount=type=tmpfs,target={target}", f"touch {target}/x; ls -A {target} >/seen-tmpfs"
     if dice < 0.75 or not stages:
         names = [path.replace("[[]", "[") for path in sources(r, files)]
-        source = names[0] if not set(names[0]) & set("*? ,\"'\\") else "."
+        source = names[0] if not set(names[0]) & set("*? ,\"'\\\n\t\x01") else "."
         more = r.choice(("", ",rw", "", ",from=extra"))
         write = f"; echo w >{target}/written" if more == ",rw" else ""
         return f"--mount=type=bind,source={source},target={target}{more}", show + write
