@@ -1,4 +1,4 @@
-"""Builds the seed cases with the `measure` that comes with them, and compares with what BuildKit made of them.
+"""Builds the seed cases with the `measure` beside them, and compares with what BuildKit made of them.
 
 Once with the base images in the local store and no registry at all, and for some cases
 again with the bases in a registry on loopback that stands in as a mirror.
