@@ -59,15 +59,17 @@ def main() -> int:
 
 
 def start(given: argparse.Namespace, bench: Bench, test: Check) -> int:
-    return replay(given.replay, test) if given.replay else fuzz(given, bench, test)
+    return replay(given.replay, bench, test) if given.replay else fuzz(given, bench, test)
 
 
-def replay(files: list[Path], test: Check) -> int:
+def replay(files: list[Path], bench: Bench, test: Check) -> int:
     bad = 0
     for path in files:
+        failed = bench.failed
         find = test(from_json(path.read_text()))
         bad += find is not None
-        print(f"{path}: {f'{find.kind}: {find.detail}' if find else 'ok'}", flush=True)
+        fine = f"ok, with {bench.failed - failed} failing builds"
+        print(f"{path}: {f'{find.kind}: {find.detail}' if find else fine}", flush=True)
     return min(bad, 1)
 
 
