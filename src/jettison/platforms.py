@@ -37,10 +37,6 @@ class Platform:
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
 
-    def accepts(self, os: str, architecture: str, variant: str) -> bool:
-        """Whether an image of the given platform fits this one exactly, after normalisation."""
-        return normalise(os, architecture, variant) == self
-
 
 def normalise(system: str, architecture: str, variant: str = "") -> Platform:
     """Bring aliases (x86_64, aarch64, armhf) and redundant variants into one form."""

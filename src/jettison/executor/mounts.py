@@ -12,7 +12,7 @@ from jettison.dataclass import dataclass, field
 from jettison.errors import NotFound, SourceError
 from jettison.graph.ops import MountOp, RunOp
 from jettison.graph.vertex import Vertex
-from jettison.kernel import MS_NODEV, MS_NOEXEC, MS_NOSUID, mount
+from jettison.kernel import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_REMOUNT, mount
 from jettison.sandbox import network
 from jettison.sandbox.base import Mount
 from jettison.store.base import FileTree
@@ -169,8 +169,8 @@ class StepMounts:
                 file.write(item.data)
             os.chmod(path, 0o755)
         # Scripts are run from here, so it cannot lie in a folder that forbids it.
-        mount(folder, folder, "", 4096)
-        mount("", folder, "", 4096 | 32 | MS_NOSUID | MS_NODEV)
+        mount(folder, folder, "", MS_BIND)
+        mount("", folder, "", MS_BIND | MS_REMOUNT | MS_NOSUID | MS_NODEV)
         return Mount("bind", PIPES, folder, read_only=True)
 
     def _mount(self, item: MountOp, targets: Targets) -> Mount | None:

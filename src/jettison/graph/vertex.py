@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jettison.dataclass import dataclass
 from jettison.graph.ops import Op
 from jettison.location import Location
@@ -77,5 +75,3 @@ class BuildGraph:
                     out[name].append(vertex.id)
         return out
 
-
-JSON = dict[str, Any]

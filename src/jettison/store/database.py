@@ -35,11 +35,6 @@ CREATE TABLE images (
     name TEXT PRIMARY KEY, manifest TEXT NOT NULL, media_type TEXT NOT NULL, config TEXT NOT NULL,
     platform TEXT NOT NULL, blobs TEXT NOT NULL, created REAL NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE file_hashes (
-    device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    ctime_ns INTEGER NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (device, inode)
-) WITHOUT ROWID;
-CREATE TABLE content (key TEXT PRIMARY KEY, digest TEXT NOT NULL, last_used REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE cache_mounts (
     id TEXT PRIMARY KEY, folder TEXT NOT NULL, created REAL NOT NULL, last_used REAL NOT NULL
 ) WITHOUT ROWID;
