@@ -17,6 +17,7 @@ from jettison.checks import checks_of
 from jettison.config import Config
 from jettison.errors import JettisonError, SandboxError
 from jettison.events import BuildFinished, BuildStarted, Emit, StepProgress
+from jettison.executor.contexts import Context, ContextCopies, open_context_of
 from jettison.executor.load import idle_cores
 from jettison.executor.local import LocalExecutor, StoreCache
 from jettison.graph.ops import CopyOp
@@ -39,7 +40,7 @@ from jettison.request import BuildRequest, BuildResult, BuiltImage
 from jettison.solver.solve import Slots, Solution, solve
 from jettison.sources.base import BaseImage
 from jettison.sources.context import ContextTree, find_ignore, open_context
-from jettison.sources.memo import Memo, memo_name
+from jettison.sources.memo import memo_name
 from jettison.store.base import Blob
 from jettison.store.store import Store
 
@@ -116,13 +117,12 @@ def _build(
         checks_of(store, dockerfile, data, folder, path),
     )
     graph = plan.graph
-    trees, memos = _open_trees(fetch_contexts(contexts, _used(graph), fetching), named, main, path, store)
+    opened = _open_contexts(fetch_contexts(contexts, _used(graph), fetching), named, main, path, store)
     emit(BuildStarted(time.time(), tuple(t.name for t in graph.targets), len(graph.vertices), graph.skipped))
     executor = LocalExecutor(
         store=store,
         graph=graph,
-        contexts=trees,
-        memos=memos,
+        copies=ContextCopies(store, opened),
         run_settings=cache(lambda: _run_settings(request, config, plan)),
         emit=emit,
         cancel=cancel,
@@ -134,8 +134,6 @@ def _build(
         solution = solve(graph, StoreCache(store), executor, emit, cancel, _slots(request))
     finally:
         executor.finish()
-    for memo in executor.memos.values():
-        memo.save()
     return solution, export(request, plan, solution, store, access, emit)
 
 
@@ -152,19 +150,18 @@ def _used(graph: BuildGraph) -> list[str]:
     return list(dict.fromkeys(filter(None, used)))
 
 
-def _open_trees(
+def _open_contexts(
     contexts: Contexts, written: Contexts, main: MainContext, dockerfile_path: str, store: Store
-) -> tuple[dict[str, ContextTree], dict[str, Memo]]:
-    """The contexts as trees, and what is remembered of their files: of those that stay where they are."""
-    trees: dict[str, ContextTree] = {}
-    memos: dict[str, Memo] = {}
+) -> dict[str, Context]:
+    """The contexts as trees, with what is remembered of the files of those that stay where they are."""
+    opened: dict[str, Context] = {}
     for name, folder in contexts.folders.items():
         if name and not os.path.isdir(folder):
             continue
-        tree = trees[name] = _open_tree(folder, "" if name else dockerfile_path)
+        tree = _open_tree(folder, "" if name else dockerfile_path)
         stays = not main.fetched if not name else written.folders[name] == folder
-        memos[name] = Memo(f"{store.root}/memo/{memo_name(tree.folder)}" if stays else "")
-    return trees, memos
+        opened[name] = open_context_of(tree, f"{store.root}/memo/{memo_name(tree.folder)}" if stays else "")
+    return opened
 
 
 def _open_tree(folder: str, dockerfile_path: str) -> ContextTree:

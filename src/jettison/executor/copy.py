@@ -10,6 +10,7 @@ from itertools import chain
 
 from jettison.dataclass import replace
 from jettison.errors import SourceError, StoreError
+from jettison.executor.folder import FolderWalk
 from jettison.executor.mode import parse_mode
 from jettison.executor.owner import resolve_owner
 from jettison.executor.place import Content, Fresh, Item, Plan
@@ -17,6 +18,26 @@ from jettison.executor.select import Found, Scanned, Source, contents, parents_o
 from jettison.graph.ops import CopyOp
 from jettison.store.base import Entry, FileTree, LayerWriter, Node
 from jettison.store.resolve import resolve
+
+
+def copy_folder(op: CopyOp, base: FileTree, walk: FolderWalk, writer: LayerWriter, now_ns: int) -> bool:
+    """Have a walk over the folder that a COPY takes write the layer's entries, where that can be done.
+
+    It cannot where the destination has something that the files would be merged with: False then.
+    """
+    with ExitStack() as nothing_open:
+        job = _Job(op, base, now_ns, nothing_open, "")
+        job.make_dest()
+        if not job.plan.is_new(job.dest) and _has_names(base, job.dest):
+            return False
+        job.plan.write(writer)
+        walk.into(writer, f"{job.dest}/" if job.dest else "", job.owner or (0, 0))
+    return True
+
+
+def _has_names(base: FileTree, path: str) -> bool:
+    node = base.lookup(path)
+    return node is not None and (node.kind != "dir" or bool(base.listdir(path)))
 
 
 def run_copy(
@@ -86,7 +107,7 @@ class _Job:
         if self.op.parents:
             self._place_below(source, tree)
         elif source.node.kind == "dir":
-            self._make_dest()
+            self.make_dest()
             self._place_tree(contents(source, self.op, tree), tree)
         elif not (self.op.unpack and source.node.kind == "file" and self._unpack(source, tree)):
             self.place_file(Found(source.path, source.target, source.node), tree)
@@ -117,7 +138,7 @@ class _Job:
         node = self.plan.lookup(self.dest)
         return node is not None and node.kind == "dir"
 
-    def _make_dest(self) -> None:
+    def make_dest(self) -> None:
         """The directory that contents go into. An existing one keeps its mode and owner."""
         if self.plan.planned(self.dest) is not None:
             self.plan.make_dirs(self.dest, self.op.link)

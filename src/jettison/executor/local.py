@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,12 +15,12 @@ from jettison.dataclass import dataclass, field
 from jettison.digests import digest_of
 from jettison.errors import JettisonError, StoreError
 from jettison.events import Emit, StepOutput, Warned
+from jettison.executor.contexts import FIXED_TIME_NS, ContextCopies
 from jettison.executor.demand import exported_vertices, wanted_as_tree
 from jettison.graph.ops import CopyOp, GitOp, HttpOp, MkdirOp, RunOp, SourceOp
 from jettison.graph.vertex import BuildGraph, Vertex
 from jettison.side_by_side import side_by_side
 from jettison.solver.base import Built, Hit, Layers
-from jettison.sources.context import ContextTree
 from jettison.sources.memo import Memo
 from jettison.store.base import FileTree, LayerWriter
 from jettison.store.store import Store
@@ -31,13 +31,6 @@ if TYPE_CHECKING:
 
 
 _DOWNLOADS = 4
-FIXED_TIME_NS = 315_619_200 * 1_000_000_000
-"""2 January 1980: of directories and files that a step makes without having a time for them.
-
-Always the same one, so that cached and clean builds give equal layers; not 1970, which zip files cannot hold.
-"""
-
-
 @dataclass(frozen=True, slots=True)
 class StoreCache:
     """The solver's cache, kept in the store's database."""
@@ -61,13 +54,12 @@ class StoreCache:
 class LocalExecutor:
     """Carries out vertices with this machine's store and sandbox.
 
-    `contexts` gives a build context by name; `memos` what is remembered of its files' hashes.
+    `copies` has the build contexts.
     """
 
     store: Store
     graph: BuildGraph
-    contexts: Mapping[str, ContextTree]
-    memos: Mapping[str, Memo]
+    copies: ContextCopies
     run_settings: Callable[[], RunSettings]
     emit: Emit
     cancel: threading.Event
@@ -88,10 +80,17 @@ class LocalExecutor:
         op = vertex.op
         if not isinstance(op, CopyOp) or op.context is None:
             return ""
-        from jettison.executor.select import content_digest
-
         with _located(vertex):
-            return content_digest(op, self.contexts[op.context], self.memos[op.context])
+            return self.copies.digest(vertex.id, op, partial(self._base_of_blob, vertex))
+
+    def _base_of_blob(self, vertex: Vertex) -> Layers | None:
+        """What a layer that becomes a blob goes onto, if it is known before anything has run."""
+        if vertex.id in self._trees or vertex.id not in self._exported:
+            return None
+        if not vertex.base:
+            return ()
+        layers = self.known(self.graph.vertices[vertex.base])
+        return layers if layers is not None and all(map(self.store.layers.is_open, layers)) else None
 
     def known(self, vertex: Vertex) -> Layers | None:
         if not isinstance(vertex.op, SourceOp):
@@ -164,10 +163,11 @@ class LocalExecutor:
         return self.store.lock(key, cancel=self.cancel)
 
     def finish(self) -> None:
-        """Wait for blobs that are made while later steps run."""
+        """Wait for blobs that are made while later steps run, and keep what was learned of contexts."""
         for thread in self._background:
             thread.join()
         self._background.clear()
+        self.copies.save()
 
     def _fetch(self, vertex: Vertex) -> Layers:
         layers = self.known(vertex)
@@ -194,6 +194,9 @@ class LocalExecutor:
 
     def _write(self, vertex: Vertex, op: CopyOp | MkdirOp, inputs: dict[str, Layers]) -> Built:
         base = inputs[vertex.base] if vertex.base else ()
+        ready = self.copies.take(vertex.id, base)
+        if ready is not None:
+            return self._made(vertex, base, ready.writer, ready.changed)
         writer = self._writer(vertex)
         changed: tuple[str, ...] = ()
         try:
@@ -204,13 +207,22 @@ class LocalExecutor:
             else:
                 from jettison.executor.copy import run_copy
 
-                source = self._source(vertex, op, inputs)
-                changed = run_copy(
-                    op, source, self.store.view(base), writer, FIXED_TIME_NS, f"{self.store.root}/tmp"
-                )
-            layer = writer.commit()
+                done = self.copies.write(vertex.id, op, self.store.view(base), writer)
+                changed = done if done is not None else run_copy(
+                    op, self._source(vertex, op, inputs), self.store.view(base), writer, FIXED_TIME_NS,
+                    f"{self.store.root}/tmp",
+                )  # fmt: skip
+            return self._made(vertex, base, writer, changed)
         finally:
             writer.abort()
+
+    def _made(
+        self, vertex: Vertex, base: Layers, writer: LayerWriter, changed: tuple[str, ...]
+    ) -> Built:
+        """Commit the layer of a COPY, ADD or WORKDIR."""
+        layer = writer.commit()
+        if isinstance(vertex.op, CopyOp):
+            self.copies.made(vertex.id, vertex.op, layer.id)
         if changed:
             more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
             message = f"{changed[0]}{more} changed while it was copied; the step will run again next time"
@@ -219,7 +231,7 @@ class LocalExecutor:
 
     def _source(self, vertex: Vertex, op: CopyOp, inputs: dict[str, Layers]) -> FileTree | None:
         if op.context is not None:
-            return self.contexts[op.context]
+            return self.copies.contexts[op.context].tree
         if not op.paths:
             return None
         given = vertex.inputs[op.has_base :]

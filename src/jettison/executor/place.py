@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
@@ -129,10 +130,7 @@ class Plan:
         """Plan something that isn't a directory; its parent is planned already."""
         path = item.entry.path
         if path.rpartition("/")[2].startswith(".wh."):
-            raise SourceError(
-                f"cannot put /{path} into an image: layers mark removed files with such names",
-                hint="leave it out with --exclude or .dockerignore",
-            )
+            raise marked_as_removed(path)
         planned = self._items.get(path)
         if planned is None or planned.entry.kind == "dir":
             node = self._existing(path, path.rpartition("/")[0])
@@ -156,7 +154,7 @@ class Plan:
     def write(self, writer: LayerWriter) -> None:
         """Hand all entries to a writer, sorted."""
         first: dict[object, str] = {}
-        for path in sorted(self._items):
+        for path in sorted(self._items, key=_walk_order):
             entry, content, identity = self._items[path]
             if identity is not None:
                 earlier = first.setdefault(identity, path)
@@ -190,6 +188,19 @@ class Plan:
         if path not in self._new:
             self._opaque.add(path)
         self._new.discard(path)
+
+
+def marked_as_removed(path: str) -> SourceError:
+    """The error for a file whose name would remove another one from an image."""
+    return SourceError(
+        f"cannot put /{path} into an image: layers mark removed files with such names",
+        hint="leave it out with --exclude or .dockerignore",
+    )
+
+
+def _walk_order(path: str) -> bytes:
+    """Sorts a directory's content behind the directory, before the next name: as a walk finds them."""
+    return os.fsencode(path).replace(b"/", b"\0")
 
 
 def open_content(content: Content) -> BinaryIO:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from jettison.dataclass import dataclass
-from jettison.digests import digest_of
 from jettison.dockerfile.dockerignore import Matcher, make_patterns
 from jettison.dockerfile.glob import match
 from jettison.errors import NotFound, SourceError
 from jettison.executor.mode import ModeChange, parse_mode
 from jettison.graph.ops import CopyOp
 from jettison.sources.memo import Memo
+from jettison.store import listings
 from jettison.store.base import FileTree, Node
+from jettison.store.listings import Sources
 from jettison.store.resolve import resolve
 
 
@@ -113,41 +115,55 @@ def parents_of(source: Source, tree: FileTree) -> Iterator[Found]:
             yield Found(path, target, node)
 
 
-def content_digest(op: CopyOp, tree: FileTree, memo: Memo) -> str:
+Keep = Callable[[Sources, Sequence[bytes], str], None]
+"""Takes the sources, the rows and the digest of a listing."""
+
+
+def content_digest(op: CopyOp, tree: FileTree, memo: Memo, keep: Keep | None = None) -> str:
     """A digest over everything in the source that can change the layer of a COPY. Times are no part of it.
 
-    Modes and owners count as they arrive: `--chmod=644` makes a 664 and a 644 equal.
+    Modes and owners count as they arrive: `--chmod=644` makes a 664 and a 644 equal. `keep` may keep the
+    listing that the digest is of.
     Raises NotFound for a source that isn't there, SourceError for a file that cannot be read.
     """
     change = parse_mode(op.mode) if op.mode else None
     sources = selection(op, tree)
-    rows: list[list[object]] = []
+    rows = listings.heads((source.target, source.nested, source.node.kind) for source in sources)
     files: list[str] = []
-    places: list[list[object]] = []
-    links: dict[tuple[int, int], tuple[int, str]] = {}
+    places: list[int] = []
+    links: dict[tuple[int, int], str] = {}
     for number, source in enumerate(sources):
         for item in _everything(source, op, tree):
-            row = _describe(item, number, op, tree, change)
-            node = item.node
+            node, link = item.node, item.node.link
+            digest = b""
             if node.kind == "file":
                 if node.identity is not None:
-                    first, path = links.setdefault(node.identity, (len(rows), item.path))
-                    if path != item.path:
-                        row.append(first)
+                    first = links.setdefault(node.identity, item.path)
+                    link = first if first != item.path else ""
                 if node.file is not None:
                     files.append(node.file)
-                    places.append(row)
+                    places.append(len(rows))
                 else:
-                    row.append(_hash_stream(tree, item.path))
-            rows.append(row)
+                    digest = _hash_stream(tree, item.path)
+            rows.append(_row(item, number, op, tree, change, link, digest))
     stat = tree.stat if isinstance(tree, Scanned) else os.lstat
     try:
         digests = memo.hashes(files, stat)
     except OSError as error:
         raise unreadable(error) from error
-    for row, digest in zip(places, digests, strict=True):
-        row.append(digest)
-    return digest_of({"sources": [[s.target, s.nested, s.node.kind] for s in sources], "entries": rows})
+    for at, digest in zip(places, digests, strict=True):
+        rows[at] += digest
+    listing = listings.ListingWriter()
+    listing.add(rows)
+    if keep is not None:
+        keep([_base(op, source) for source in sources], rows, listing.digest())
+    return listing.digest()
+
+
+def _base(op: CopyOp, source: Source) -> tuple[str, bool]:
+    if op.parents:
+        return source.root, True
+    return source.path, source.node.kind == "dir"
 
 
 def unreadable(error: OSError) -> SourceError:
@@ -167,31 +183,28 @@ def _everything(source: Source, op: CopyOp, tree: FileTree) -> Iterator[Found]:
         yield from contents(source, op, tree)
 
 
-def _describe(
-    item: Found, number: int, op: CopyOp, tree: FileTree, change: ModeChange | None
-) -> list[object]:
+def _row(
+    item: Found, number: int, op: CopyOp, tree: FileTree, change: ModeChange | None, link: str, digest: bytes
+) -> bytes:
     node = item.node
     if node.kind == "symlink":
         mode = 0
     else:
         mode = change(node.mode, node.kind == "dir") if change is not None else node.mode
-    row: list[object] = [number, item.target, node.kind, mode]
-    if op.keep_owner and op.owner is None:
-        row.append([node.uid, node.gid])
-    if node.link:
-        row.append(node.link)
+    owner = f"{node.uid}:{node.gid}" if op.keep_owner and op.owner is None else ""
     if node.kind in ("char", "block"):
-        row.append(list(node.device))
-    if op.context is None and (xattrs := tree.xattrs(item.path)):
-        row.append([[name, value.hex()] for name, value in xattrs])
-    return row
+        link = f"{node.device[0]}:{node.device[1]}"
+    xattrs = ""
+    if op.context is None and (found := tree.xattrs(item.path)):
+        xattrs = json.dumps([[name, value.hex()] for name, value in found])
+    return listings.row(number, item.target, node.kind, mode, owner, link, xattrs, digest)
 
 
-def _hash_stream(tree: FileTree, path: str) -> str:
+def _hash_stream(tree: FileTree, path: str) -> bytes:
     from hashlib import file_digest
 
     with tree.open(path) as stream:
-        return file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+        return file_digest(stream, "sha256").digest()  # type: ignore[arg-type]
 
 
 def _clean(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from hashlib import sha256
 from typing import BinaryIO, Literal
 
 from jettison.dockerfile.dockerignore import Matcher, parse_ignore
@@ -17,12 +18,15 @@ class ContextTree:
     """A folder as a FileTree. What .dockerignore excludes isn't there; a folder that leads to something is.
 
     Every directory is read once, when it is first asked for. No lookup follows a symlink.
-    `folder` is absolute.
+    `folder` is absolute, `rules` the digest of the ignore file's text.
     """
 
-    def __init__(self, folder: str, matcher: Matcher | None = None, ignore_name: str = _IGNORE) -> None:
+    def __init__(
+        self, folder: str, matcher: Matcher | None = None, ignore_name: str = _IGNORE, rules: str = ""
+    ) -> None:
         self.folder = folder
-        self._matcher = matcher
+        self.matcher = matcher
+        self.rules = rules
         self._ignore_name = ignore_name
         self._read: dict[str, dict[str, Node]] = {}
         self._stats: dict[str, os.stat_result] = {}
@@ -60,11 +64,11 @@ class ContextTree:
 
     def ignored_by(self, path: str) -> str | None:
         """The line that hides something which is in the folder, as `.dockerignore:3 ("dist")`, or None."""
-        if self._matcher is None or not os.path.lexists(f"{self.folder}/{path}"):
+        if self.matcher is None or not os.path.lexists(f"{self.folder}/{path}"):
             return None
-        if not self._matcher.ignored(path):
+        if not self.matcher.ignored(path):
             return None
-        line = self._matcher.why(path)
+        line = self.matcher.why(path)
         return f'{self._ignore_name}:{line.line} ("{line.text}")' if line is not None else None
 
     def _children(self, path: str) -> dict[str, Node]:
@@ -77,7 +81,7 @@ class ContextTree:
 
     def _load(self, path: str) -> dict[str, Node]:
         prefix = f"{path}/" if path else ""
-        matcher = self._matcher
+        matcher = self.matcher
         found: dict[str, Node] = {}
         try:
             with os.scandir(f"{self.folder}/{path}") as entries:
@@ -89,7 +93,7 @@ class ContextTree:
             ) from error
         for name, entry in listed:
             hidden = matcher is not None and matcher.ignored(prefix + name)
-            if hidden and not self._leads_somewhere(prefix + name, entry):
+            if hidden and not self.leads_somewhere(prefix + name, entry):
                 continue
             try:
                 got = entry.stat(follow_symlinks=False)
@@ -99,11 +103,11 @@ class ContextTree:
             self._stats[entry.path] = got
         return found
 
-    def _leads_somewhere(self, path: str, entry: os.DirEntry[str]) -> bool:
+    def leads_somewhere(self, path: str, entry: os.DirEntry[str]) -> bool:
         """Whether an ignored directory holds something that a later line brings back."""
-        if self._matcher is None or not entry.is_dir(follow_symlinks=False):
+        if self.matcher is None or not entry.is_dir(follow_symlinks=False):
             return False
-        if not self._matcher.may_reinclude_below(path):
+        if not self.matcher.may_reinclude_below(path):
             return False
         self._read[path] = self._load(path)
         return bool(self._read[path])
@@ -150,7 +154,8 @@ def open_context(folder: str, ignore: bytes | None, ignore_name: str = _IGNORE) 
             hint="give the folder that holds the files to copy, often: .",
         )
     patterns = parse_ignore(ignore, ignore_name) if ignore else ()
-    return ContextTree(absolute, Matcher(patterns) if patterns else None, ignore_name)
+    rules = sha256(ignore).hexdigest() if ignore else ""
+    return ContextTree(absolute, Matcher(patterns) if patterns else None, ignore_name, rules)
 
 
 def find_ignore(folder: str, dockerfile_path: str) -> tuple[str, bytes] | None:

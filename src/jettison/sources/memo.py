@@ -3,10 +3,11 @@
 A hash is remembered for what the kernel says of a file: device, inode, size,
 mtime and ctime, the times in nanoseconds. No one can set a ctime, so changed content always
 shows, except when it changes twice within one tick of the file system's
-clock: what changed that recently is not remembered at all.
+clock: what changed shortly before a build began is used by that build alone.
 
-One memo serves one build context. It is one file of fixed-size records, read
-whole at the first question and replaced whole at the end.
+One memo serves one build context. It is one file of fixed-size records in the order in which they were
+asked for. The next build asks in that order again, so the next record is nearly always
+the one that is wanted: no table is needed, and a million files take no more room than their records.
 """
 
 from __future__ import annotations
@@ -17,15 +18,22 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 
-_MAGIC = b"jettison memo 1\n"
+_MAGIC = b"jettison memo 2\n"
 _KEY = struct.Struct("<QQqqq")
+_SIZE = _KEY.size
 _DIGEST = 32
-_RECORD = _KEY.size + _DIGEST
+_RECORD = _SIZE + _DIGEST
 _RECENT_NS = 2_000_000_000
 """Coarser than the clock of any file system in use (FAT keeps times in 2 s steps)."""
 _CHUNK = 1 << 20
 _PARALLEL_BYTES = 8 << 20
 _MANY_FILES = 2_000
+_NEAR = 512 * _RECORD
+_SEARCHES = 64
+"""So many records are looked for everywhere before a table is made."""
+
+key_of = _KEY.pack
+"""The key of device, inode, size, mtime and ctime (both in nanoseconds)."""
 
 
 def memo_name(folder: str) -> str:
@@ -34,109 +42,197 @@ def memo_name(folder: str) -> str:
 
 
 class Memo:
-    """Content digests (hexadecimal SHA-256) of files on this machine.
+    """Content digests (SHA-256, 32 bytes) of files on this machine, by key.
 
-    `path` is the file that it is kept in; "" keeps it in memory only.
+    `path` is the file that it is kept in; "" keeps it in memory only. Not for several threads at a time.
     """
 
     def __init__(self, path: str = "") -> None:
-        self._path = path
-        self._known: dict[bytes, bytes] | None = None
-        self._fresh: dict[bytes, bytes] = {}
-        self._used: set[bytes] = set()
+        self.path = path
+        self._body: bytes | None = None
+        self._at = 0
+        self._from = 0
+        self._order: list[tuple[int, int] | bytearray] = []
+        """What was asked for since `settle`: ranges of the body, and new records."""
+        self._searched = 0
+        self._table: dict[bytes, int] | None = None
+        self._asked = 0
+        self._fresh = False
+        self._began = time.time_ns()
 
-    def hashes(self, files: Sequence[str], stat: Callable[[str], os.stat_result] = os.lstat) -> list[str]:
+    def get(self, key: bytes) -> bytes | None:
+        """The digest for a key, or None: then `put` it."""
+        body = self._body
+        if body is None:
+            body = self._body = _read(self.path)
+        at = self._at
+        if not body.startswith(key, at):
+            at = self._search(body, key, at)
+            if at < 0:
+                return None
+            self._jump(at)
+        self._at = at + _RECORD
+        return body[at + _SIZE : at + _RECORD]
+
+    def put(self, key: bytes, digest: bytes) -> None:
+        """Remember the digest of content that was read after its key was made."""
+        self._jump(self._at)
+        if not self._order or isinstance(self._order[-1], tuple):
+            self._order.append(bytearray())
+        records = self._order[-1]
+        assert isinstance(records, bytearray)
+        records += key
+        records += digest
+        self._fresh = True
+
+    def _jump(self, at: int) -> None:
+        """Close the range of records that were asked for one after the other, and go on somewhere else."""
+        if self._at > self._from:
+            self._order.append((self._from, self._at))
+        self._at = self._from = at
+
+    def _search(self, body: bytes, key: bytes, start: int) -> int:
+        """Where a record is that is not the next one: most often a little further on. -1: nowhere."""
+        at = _find(body, key, start, start + _NEAR)
+        if at >= 0 or not body:
+            return at
+        self._searched += 1
+        if self._searched <= _SEARCHES:
+            return _find(body, key, 0, len(body))
+        if self._table is None:
+            self._table = {body[i : i + _SIZE]: i for i in range(0, len(body), _RECORD)}
+        return self._table.get(key, -1)
+
+    def settle(self) -> None:
+        """End of a pass over files: the next one may ask for the same again, in the same order."""
+        self._jump(0)
+        body = self._body or b""
+        self._asked += sum(
+            part[1] - part[0] if isinstance(part, tuple) else len(part) for part in self._order
+        )
+        if any(isinstance(part, bytearray) for part in self._order):
+            self._body = b"".join(self._ordered(body))
+            self._table, self._searched = None, 0
+        self._order = []
+
+    def _ordered(self, body: bytes) -> Iterator[bytes | bytearray]:
+        """The records in the order of this pass, then those that it did not ask for."""
+        for part in self._order:
+            yield body[part[0] : part[1]] if isinstance(part, tuple) else part
+        at = 0
+        for start, end in sorted(part for part in self._order if isinstance(part, tuple)):
+            if start > at:
+                yield body[at:start]
+            at = max(at, end)
+        yield body[at:]
+
+    def hashes(self, files: Sequence[str], stat: Callable[[str], os.stat_result] = os.lstat) -> list[bytes]:
         """The content digest of each file. Raises OSError when one cannot be read.
 
         `stat` may give what was seen of a file a moment ago.
         """
-        known = self._known
-        if known is None:
-            known = self._known = _read(self._path)
         keys = [_key(stat(file)) for file in files]
-        found = [known.get(key) or self._fresh.get(key) for key in keys]
-        self._used.update(keys)
+        found = [self.get(key) for key in keys]
         missing = [at for at, digest in enumerate(found) if digest is None]
         if missing:
-            now = time.time_ns()
             names = [files[at] for at in missing]
             size = sum(_KEY.unpack(keys[at])[2] for at in missing)
             for at, digest in zip(missing, _hash_all(names, size), strict=True):
                 found[at] = digest
-                if _settled(keys[at], now) and _key(os.lstat(files[at])) == keys[at]:
-                    self._fresh[keys[at]] = digest
-        return [digest.hex() for digest in found if digest is not None]
+                self.put(keys[at], digest)
+        self.settle()
+        return [digest for digest in found if digest is not None]
 
     def save(self) -> None:
         """Keep what was learned. Raises nothing: a memo that cannot be written is only slower."""
-        if not self._path or not self._fresh:
+        self.settle()
+        if not self.path or not self._fresh or not self._body:
             return
-        known = {**(self._known or {}), **self._fresh}
-        if len(known) > 4 * len(self._used) + 10_000:
-            known = {key: digest for key, digest in known.items() if key in self._used}
-        body = b"".join([key + digest for key, digest in known.items()])
+        body = self._body[: 4 * self._asked + 10_000 * _RECORD]
+        if self._some_recent(body):
+            body = b"".join(self._settled(body))
         try:
-            _replace(self._path, _MAGIC + sha256(body).digest() + body)
+            _replace(self.path, (_MAGIC, sha256(body).digest(), body))
         except OSError:
             return
-        self._known, self._fresh = known, {}
+        self._fresh = False
+
+    def _some_recent(self, body: bytes) -> bool:
+        return next(self._recent(body), None) is not None
+
+    def _recent(self, body: bytes) -> Iterator[int]:
+        """Where the records of files are that may change again without a difference in their keys."""
+        limit, began = self._began - _RECENT_NS, self._began
+        for number, (_, _, _, mtime, ctime, _) in enumerate(_WHOLE.iter_unpack(body)):
+            if ctime >= limit or -_RECENT_NS <= mtime - began <= _RECENT_NS:
+                yield number * _RECORD
+
+    def _settled(self, body: bytes) -> Iterator[bytes]:
+        at = 0
+        for start in self._recent(body):
+            yield body[at:start]
+            at = start + _RECORD
+        yield body[at:]
+
+
+_WHOLE = struct.Struct("<QQqqq32s")
 
 
 def _key(stat: os.stat_result) -> bytes:
     return _KEY.pack(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 
-def _settled(key: bytes, now: int) -> bool:
-    _, _, _, mtime, ctime = _KEY.unpack(key)
-    return bool(ctime < now - _RECENT_NS and abs(mtime - now) > _RECENT_NS)
+def _find(body: bytes, key: bytes, start: int, end: int) -> int:
+    """Where a record with this key is between two places, or -1."""
+    at = body.find(key, start, end)
+    while at >= 0 and at % _RECORD:
+        at = body.find(key, at + 1, end)
+    return at
 
 
-def _read(path: str) -> dict[bytes, bytes]:
+def _read(path: str) -> bytes:
     try:
         with open(path, "rb") as stream:
-            data = stream.read()
+            if stream.read(len(_MAGIC)) != _MAGIC:
+                return b""
+            digest = stream.read(_DIGEST)
+            body = stream.read()
     except OSError:
-        return {}
-    start = len(_MAGIC) + _DIGEST
-    body = data[start:]
-    if not data.startswith(_MAGIC) or data[len(_MAGIC) : start] != sha256(body).digest():
-        return {}
-    size = _KEY.size
-    return {body[at : at + size]: body[at + size : at + _RECORD] for at in range(0, len(body), _RECORD)}
+        return b""
+    return body if sha256(body).digest() == digest and len(body) % _RECORD == 0 else b""
 
 
-def _replace(path: str, data: bytes) -> None:
+def _replace(path: str, parts: Sequence[bytes]) -> None:
     os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
     temporary = f"{path}.{os.getpid()}"
     with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
-        stream.write(data)
+        stream.writelines(parts)
     os.replace(temporary, path)
 
 
 def _hash_all(files: Sequence[str], size: int) -> Iterator[bytes]:
     if len(files) < 2 or (size < _PARALLEL_BYTES and len(files) < _MANY_FILES):
-        return map(_hash, files)
+        return map(hash_file, files)
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         step = max(1, min(256, len(files) // 16))
         parts = [files[at : at + step] for at in range(0, len(files), step)]
-        done = list(pool.map(lambda part: [_hash(file) for file in part], parts))
+        done = list(pool.map(lambda part: [hash_file(file) for file in part], parts))
     return (digest for part in done for digest in part)
 
 
-def _hash(file: str) -> bytes:
-    handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+def hash_file(file: str, folder: int | None = None) -> bytes:
+    """The SHA-256 of a file's content. With `folder`, a descriptor, the name counts from there."""
+    handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     try:
-        data = os.read(handle, _CHUNK)
-        if len(data) < _CHUNK:
-            rest = os.read(handle, _CHUNK)
-            if not rest:
-                return sha256(data).digest()
-            data += rest
+        # Room for just what comes: giving back the rest of a megabyte costs more than reading a small file.
+        size = os.fstat(handle).st_size
+        data = os.read(handle, min(size + 1, _CHUNK))
         total = sha256(data)
-        while data := os.read(handle, _CHUNK):
-            total.update(data)
+        if len(data) != size:
+            while data := os.read(handle, _CHUNK):
+                total.update(data)
         return total.digest()
     finally:
         os.close(handle)

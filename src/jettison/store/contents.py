@@ -10,6 +10,7 @@ from jettison.errors import StoreError
 
 Content = str | bytes | BinaryIO | None
 _PIECE = 1 << 20
+_LEAST = 1 << 12
 
 
 def pieces(content: Content) -> Iterator[bytes]:
@@ -22,13 +23,22 @@ def pieces(content: Content) -> Iterator[bytes]:
         # Not through a symlink, and no waiting for the other end of a fifo that took the file's place.
         fd = os.open(content, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            while piece := os.read(fd, _PIECE):
-                yield piece
+            yield from _read(fd)
         finally:
             os.close(fd)
     else:
         while piece := content.read(_PIECE):
             yield piece
+
+
+def _read(fd: int) -> Iterator[bytes]:
+    # Room for just what comes: giving back the rest of a megabyte costs far more than reading a small file.
+    left = os.fstat(fd).st_size + 1
+    while piece := os.read(fd, min(max(left, _LEAST), _PIECE)):
+        left -= len(piece)
+        yield piece
+        if left == 1:
+            return
 
 
 def size_of(content: Content, stated: int) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
+from json.encoder import encode_basestring_ascii as quoted
 
 from jettison.dataclass import replace
 from jettison.errors import StoreError
@@ -12,16 +14,68 @@ from jettison.store.base import Entry
 _FORM = 1
 
 
-def to_bytes(entries: Iterable[Entry]) -> bytes:
-    """An index as it is kept in a file. Directories that no entry names are left out."""
-    rows = [
-        [
+_AT_ONCE = 2000
+
+
+class IndexWriter:
+    """Writes an index to a new file, entry by entry: a layer may have a million."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file = open(path, "xb", buffering=0)  # noqa: SIM115
+        self._rows: list[str] = []
+        self._start = f"[{_FORM},["
+        self._done = False
+
+    def add(self, entry: Entry) -> None:
+        """Add an entry. Directories that no entry names are left out."""
+        row = [
             entry.path, entry.kind, entry.mode, entry.uid, entry.gid, entry.mtime_ns, entry.size, entry.link,
-            list(entry.device), [[name, value.decode("latin-1")] for name, value in entry.xattrs],
-        ]
-        for entry in entries
-    ]  # fmt: skip
-    return json.dumps([_FORM, rows], separators=(",", ":")).encode("ascii")
+            entry.device, [[name, value.decode("latin-1")] for name, value in entry.xattrs],
+        ]  # fmt: skip
+        self._add(json.dumps(row, separators=(",", ":")))
+
+    def add_file(self, path: str, mode: int, uid: int, gid: int, seconds: int, size: int) -> None:
+        """Add a file without attributes."""
+        self._add(f'[{quoted(path)},"file",{mode},{uid},{gid},{seconds}000000000,{size},"",[0,0],[]]')
+
+    def _add(self, row: str) -> None:
+        self._rows.append(row)
+        if len(self._rows) >= _AT_ONCE:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            data = memoryview((self._start + ",".join(self._rows)).encode("ascii"))
+            while data:
+                data = data[self._file.write(data) :]
+            self._rows, self._start = [], ","
+
+    def finish(self) -> str:
+        """Complete the file, and give its name."""
+        self._flush()
+        self._file.write((f"[{_FORM},[]]" if self._start != "," else "]]").encode("ascii"))
+        self._file.close()
+        self._done = True
+        return self._path
+
+    def abort(self) -> None:
+        """Remove the file. Harmless after `finish`."""
+        if not self._done:
+            self._done = True
+            self._file.close()
+            os.unlink(self._path)
+
+
+def write_index(path: str, entries: Iterable[Entry]) -> None:
+    """Write a whole index to a new file."""
+    writer = IndexWriter(path)
+    try:
+        for entry in entries:
+            writer.add(entry)
+        writer.finish()
+    finally:
+        writer.abort()
 
 
 def from_bytes(data: bytes) -> list[Entry]:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jettison.dataclass import replace
 from jettison.errors import StoreError
-from jettison.store.base import Blob, Entry, Layer, LayerWriter
+from jettison.store.base import Blob, Layer, LayerWriter
 from jettison.store.faults import faults
 from jettison.store.temporary import remove_tree
 
 if TYPE_CHECKING:
+    from jettison.store.blob_writer import BlobLayerWriter, Written
+    from jettison.store.compress import Packing
     from jettison.store.store import Store
 
+_WORTH_A_TABLE = 4 << 20
+"""Bytes of a blob; a smaller one is made again in no time."""
 _COLUMNS = "id, diff_id, blob, blob_size, media_type, size"
 
 
@@ -65,6 +69,10 @@ class Layers:
         """Whether the layer can be mounted as it is."""
         return os.path.isdir(self.tree(layer_id))
 
+    def is_open(self, layer_id: str) -> bool:
+        """Whether it can be looked into without unpacking or fetching anything."""
+        return self.has_tree(layer_id) or os.path.exists(f"{self.folder}/{layer_id}/index")
+
     def implied(self, layer_ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """For layers whose trees have some: the directories that no entry of the layer names."""
         marks = ",".join("?" * len(layer_ids))
@@ -97,13 +105,30 @@ class Layers:
 
         return TreeLayerWriter(self._store.session.new_folder("layer"), self._keep_tree)
 
-    def blob_writer(self, compression: str = "gzip", clamp: int | None = None) -> LayerWriter:
-        """A writer whose layer becomes a compressed blob, with modification times no later than
-        `clamp` (seconds).
-        """
-        from jettison.store.blob_writer import BlobLayerWriter
+    def blob_writer(
+        self, chosen: Packing | None = None, clamp: int | None = None, before: str = ""
+    ) -> BlobLayerWriter:
+        """A writer whose layer becomes a compressed blob, with modification times no later than `clamp`
+        (seconds since the epoch).
 
-        return BlobLayerWriter(self._store.blobs, compression, clamp, self._keep_blob)
+        `before` names a layer that is likely to share much with the new one, if there is such.
+        """
+        from jettison.store.blob_writer import BlobLayerWriter, LayerStream
+        from jettison.store.compress import Packing
+        from jettison.store.index import IndexWriter
+        from jettison.store.pieces import open_pieces
+
+        chosen = chosen or Packing()
+        blobs, session = self._store.blobs, self._store.session
+        with faults("making a layer", self._store.root):
+            table = f"{self.folder}/{before}/pieces"
+            known = open_pieces(table, chosen.name, blobs.folder) if before else None
+            index = IndexWriter(session.new_name("index"))
+
+        def keep(written: Written) -> Layer:
+            return self._keep_blob(written, chosen.name)
+
+        return BlobLayerWriter(blobs, LayerStream(blobs, chosen, known), index, clamp, keep)
 
     def commit_upper(self, upper: str, below: Sequence[str] | None = None) -> Layer:
         """Adopt the upper directory of an overlay mount as a layer; it is gone from its place afterwards.
@@ -126,14 +151,16 @@ class Layers:
             os.rename(tree, self.tree(layer.id))
         return layer
 
-    def _keep_blob(self, diff_id: str, blob: Blob, entries: Iterable[Entry], size: int) -> Layer:
-        from jettison.store.index import to_bytes
-
-        layer = Layer(self._new_id(), diff_id, blob, size)
+    def _keep_blob(self, written: Written, packing: str) -> Layer:
+        layer = Layer(self._new_id(), written.diff_id, written.blob, written.size)
         folder = self._store.session.new_folder("layer")
         with faults("storing a layer", self._store.root):
-            with open(f"{folder}/index", "xb") as file:
-                file.write(to_bytes(entries))
+            os.rename(written.index, f"{folder}/index")
+            if written.blob.size >= _WORTH_A_TABLE and written.pieces:
+                from jettison.store.pieces import to_bytes
+
+                with open(f"{folder}/pieces", "xb") as file:
+                    file.write(to_bytes(written.pieces, packing, written.blob.digest))
             with self._store.db.transaction():
                 self._insert(layer, "")
                 os.rename(folder, f"{self.folder}/{layer.id}")
@@ -183,12 +210,12 @@ class Layers:
             with open(path, "rb") as file:
                 return file.read()
 
-    def ensure_blob(self, layer_id: str, clamp: int | None = None, compression: str | None = None) -> Layer:
+    def ensure_blob(self, layer_id: str, clamp: int | None = None, chosen: Packing | None = None) -> Layer:
         """The layer with its diff ID and a blob that is in the store.
 
         `clamp` (seconds since the epoch) cuts later modification times, in a rendering of its own.
-        Base layers are given as they came, whatever `clamp` and `compression` are. Without
-        `compression` any will do.
+        Base layers are given as they came, whatever `clamp` and `chosen` are. Without
+        `chosen` any compression will do.
         """
         layer = self._need(layer_id)
         if self.is_base(layer_id):
@@ -197,13 +224,17 @@ class Layers:
         from jettison.store.compress import compression_of
 
         blob = layer.blob
-        fits = clamp is None and blob and compression in (None, compression_of(blob.media_type))
+        fits = (
+            clamp is None
+            and blob
+            and (chosen is None or (chosen.kind == compression_of(blob.media_type) and not chosen.level))
+        )
         if fits and blob and self._store.blobs.has(blob.digest):
             return layer
         from jettison.store.renderings import make_blob
 
         with self._store.lock(f"blob-{layer_id}"):
-            return make_blob(self._store, self._need(layer_id), clamp, compression)
+            return make_blob(self._store, self._need(layer_id), clamp, chosen)
 
     def fetch(self, layer: Layer) -> str:
         """The file of a layer's blob, which is brought from its origin when the store has it not."""

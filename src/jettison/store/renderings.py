@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from jettison.errors import StoreError
 from jettison.store.base import Blob, Entry, Layer
-from jettison.store.blob_writer import LayerStream, clamped
-from jettison.store.compress import compression_of
+from jettison.store.blob_writer import LayerStream, stamped
+from jettison.store.compress import Packing, compression_of
 from jettison.store.contents import pieces
 from jettison.store.faults import faults
 from jettison.store.temporary import remove_tree
@@ -45,15 +45,14 @@ def make_tree(store: Store, layer: Layer) -> None:
 def make_index(store: Store, layer: Layer) -> None:
     """Read the blob of a layer through, and keep the entries."""
     from jettison.store.apply import scan
-    from jettison.store.index import to_bytes
+    from jettison.store.index import write_index
 
     blob = store.layers.fetch(layer)
     with faults(f"reading {blob}", store.root):
         diff_id, size, found = scan(blob)
         _verify(layer, diff_id)
         path = store.session.new_name("index")
-        with open(path, "xb") as file:
-            file.write(to_bytes(found))
+        write_index(path, found)
         os.makedirs(f"{store.layers.folder}/{layer.id}", 0o700, exist_ok=True)
         store.db.write("UPDATE layers SET size = ? WHERE id = ?", (size, layer.id))
         os.rename(path, f"{store.layers.folder}/{layer.id}/index")
@@ -67,35 +66,37 @@ def _verify(layer: Layer, diff_id: str) -> None:
         )
 
 
-def make_blob(store: Store, layer: Layer, clamp: int | None, compression: str | None) -> Layer:
+def make_blob(store: Store, layer: Layer, clamp: int | None, chosen: Packing | None) -> Layer:
     """The layer with a blob of the wanted kind: one that was made before, or a new one."""
-    wanted = compression or (compression_of(layer.blob.media_type) if layer.blob else "gzip")
-    known = _known(store, layer, clamp, wanted)
+    if chosen is None:
+        chosen = Packing(compression_of(layer.blob.media_type) if layer.blob else "gzip")
+    known = _known(store, layer, clamp, chosen)
     if known is not None:
         return known
     if clamp is not None and not _later(store, layer, clamp):
-        plain = make_blob(store, layer, None, wanted)
-        _record(store, plain, clamp, wanted)
+        plain = make_blob(store, layer, None, chosen)
+        _record(store, plain, clamp, chosen)
         return plain
-    stream = LayerStream(store.blobs, wanted)
+    stream = LayerStream(store.blobs, chosen)
     try:
         with faults(f"packing layer {layer.id}", store.root):
             diff_id, blob = _pack(store, layer, stream, clamp)
     finally:
         stream.abort()
     made = Layer(layer.id, diff_id, blob, layer.size)
-    _record(store, made, clamp, wanted)
+    _record(store, made, clamp, chosen)
     return made
 
 
-def _known(store: Store, layer: Layer, clamp: int | None, wanted: str) -> Layer | None:
+def _known(store: Store, layer: Layer, clamp: int | None, chosen: Packing) -> Layer | None:
     blob = layer.blob
-    if clamp is None and blob and compression_of(blob.media_type) == wanted and store.blobs.has(blob.digest):
+    fits = clamp is None and not chosen.level
+    if fits and blob and compression_of(blob.media_type) == chosen.kind and store.blobs.has(blob.digest):
         return layer
     rows = store.db.read(
         "SELECT diff_id, blob, blob_size, media_type FROM renderings"
         " WHERE layer = ? AND compression = ? AND clamp = ?",
-        (layer.id, wanted, _UNCLAMPED if clamp is None else clamp),
+        (layer.id, chosen.name, _UNCLAMPED if clamp is None else clamp),
     )
     if not rows or not store.blobs.has(rows[0][1]):
         return None
@@ -103,16 +104,16 @@ def _known(store: Store, layer: Layer, clamp: int | None, wanted: str) -> Layer 
     return Layer(layer.id, diff_id, Blob(digest, size, media_type), layer.size)
 
 
-def _record(store: Store, layer: Layer, clamp: int | None, wanted: str) -> None:
+def _record(store: Store, layer: Layer, clamp: int | None, chosen: Packing) -> None:
     blob = layer.blob
     assert blob is not None
     values = (layer.diff_id, blob.digest, blob.size, blob.media_type)
     with store.db.transaction():
         store.db.write(
             "INSERT OR REPLACE INTO renderings VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (layer.id, wanted, _UNCLAMPED if clamp is None else clamp, *values),
+            (layer.id, chosen.name, _UNCLAMPED if clamp is None else clamp, *values),
         )
-        if clamp is None:
+        if clamp is None and not chosen.level:
             # The first rendering is the one that the layer is known by.
             store.db.write(
                 "UPDATE layers SET diff_id = ?, blob = ?, blob_size = ?, media_type = ?"
@@ -144,21 +145,17 @@ def _pack(store: Store, layer: Layer, stream: LayerStream, clamp: int | None) ->
     from jettison.store.render import entries
 
     for entry in entries(tree):
-        stream.add(clamped(entry, clamp), pieces(f"{tree}/{entry.path}") if entry.kind == "file" else ())
+        stream.add(stamped(entry, clamp), pieces(f"{tree}/{entry.path}") if entry.kind == "file" else ())
     return stream.commit()
 
 
 def _repack(path: str, stream: LayerStream, clamp: int | None) -> tuple[str, Blob]:
-    """Another compression of the same archive, or the same entries with earlier times."""
+    """The entries of an archive packed in another way, or with earlier times."""
     from jettison.store.readahead import Content
     from jettison.store.tar_reader import TarReader
 
     with Content(path) as content:
-        if clamp is None:
-            for piece in content:
-                stream.raw(piece)
-            return stream.commit(end=b"")
         reader = TarReader(content)
         for entry in reader:
-            stream.add(clamped(entry, clamp), reader.content())
+            stream.add(stamped(entry, clamp), reader.content())
         return stream.commit()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jettison.store.view import LayerView
 
 LAYOUT_VERSION = 1
-_FOLDERS = ("", "blobs", "blobs/sha256", "layers", "tmp", "locks", "cache-mounts", "memo")
+_FOLDERS = ("", "blobs", "blobs/sha256", "layers", "tmp", "locks", "cache-mounts", "memo", "listings")
 
 
 class Store:

@@ -83,6 +83,24 @@ def header(entry: Entry) -> bytes:
     return _pax(name, records) + block if records else block
 
 
+_FILE_REST = b"0" + bytes(100) + _MAGIC + _OWNER_NAMES + b"0000000\x000000000\0" + bytes(167)
+_FILE_SUM = sum(_FILE_REST) + 256
+
+
+def file_header(path: str, mode: int, uid: int, gid: int, size: int, seconds: int) -> bytes:
+    """What `header` gives for a file without attributes, and much faster where no pax header is needed."""
+    if (
+        len(path) > 100 or not path.isascii() or size >= 1 << 33 or not 0 <= seconds < 1 << 33
+        or uid >= 1 << 21 or gid >= 1 << 21
+    ):  # fmt: skip
+        return header(Entry(path, "file", mode, uid, gid, seconds * 10**9, size))
+    name = path.encode()
+    numbers = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (mode, uid, gid, size, seconds)
+    return b"%b%b%06o\0 %b" % (
+        name.ljust(100, b"\0"), numbers, sum(name) + sum(numbers) + _FILE_SUM, _FILE_REST,
+    )  # fmt: skip
+
+
 def _split(name: bytes) -> tuple[bytes, bytes | None]:
     """Prefix and name for the ustar fields; None for a name when it needs a pax record."""
     if not name.isascii():

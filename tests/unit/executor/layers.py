@@ -24,7 +24,7 @@ class Recorder:
         self.last = ""
 
     def add(self, entry: Entry, content: str | bytes | BinaryIO | None = None) -> None:
-        assert entry.path > self.last, f"{entry.path} after {self.last}"
+        assert entry.path.split("/") > self.last.split("/"), f"{entry.path} after {self.last}"
         self.last = entry.path
         parent = entry.path.rpartition("/")[0]
         assert not parent or self.entries[parent].kind == "dir", f"{entry.path} before its directory"

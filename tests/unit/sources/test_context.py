@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 
 from jettison.errors import NotFound, SourceError
 from jettison.sources.context import ContextTree, find_ignore, open_context
-from jettison.sources.memo import Memo, _hash, memo_name
 from jettison.store.resolve import resolve
 
 
@@ -102,69 +100,3 @@ def test_an_ignore_file_outside_is_refused(tmp_path: Path) -> None:
     (tmp_path / "c/.dockerignore").unlink()
     (tmp_path / "c/.dockerignore").symlink_to("real")
     assert find_ignore(str(tmp_path / "c"), str(tmp_path / "c/Dockerfile")) == (".dockerignore", b"c/real")
-
-
-@pytest.fixture
-def settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file that, as far as the memo sees, was written long ago."""
-    write(tmp_path, "c/f")
-    os.utime(tmp_path / "c/f", (1, 1))
-    later = time.time_ns() + 10_000_000_000
-    monkeypatch.setattr("jettison.sources.memo.time.time_ns", lambda: later)
-    return tmp_path / "c/f"
-
-
-def test_the_memo_spares_reading(tmp_path: Path, settled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    memo = Memo(str(tmp_path / "memo/x"))
-    first = memo.hashes([str(settled)])
-    memo.save()
-    read: list[str] = []
-    real = _hash
-    monkeypatch.setattr("jettison.sources.memo._hash", lambda file: read.append(file) or real(file))
-    assert Memo(str(tmp_path / "memo/x")).hashes([str(settled)]) == first and read == []
-    settled.write_text("C/F")
-    os.utime(settled, (1, 1))
-    again = Memo(str(tmp_path / "memo/x")).hashes([str(settled)])
-    assert again != first and read == [str(settled)]
-
-
-def test_what_changed_just_now_is_not_remembered(tmp_path: Path) -> None:
-    write(tmp_path, "f")
-    memo = Memo(str(tmp_path / "memo/x"))
-    memo.hashes([str(tmp_path / "f")])
-    memo.save()
-    assert not (tmp_path / "memo/x").exists()
-
-
-def test_a_damaged_memo_is_forgotten(tmp_path: Path, settled: Path) -> None:
-    memo = Memo(str(tmp_path / "memo/x"))
-    first = memo.hashes([str(settled)])
-    memo.save()
-    data = bytearray((tmp_path / "memo/x").read_bytes())
-    data[-1] ^= 1
-    (tmp_path / "memo/x").write_bytes(data)
-    assert Memo(str(tmp_path / "memo/x")).hashes([str(settled)]) == first
-
-
-def test_many_files_are_hashed_in_order(tmp_path: Path) -> None:
-    from hashlib import sha256
-
-    names = [str(tmp_path / f"f{number}") for number in range(2_500)]
-    for number, name in enumerate(names):
-        Path(name).write_text(str(number))
-    got = Memo().hashes(names)
-    assert got == [sha256(str(number).encode()).hexdigest() for number in range(2_500)]
-
-
-def test_a_big_file(tmp_path: Path) -> None:
-    from hashlib import sha256
-
-    data = os.urandom(1 << 20) * 3 + b"end"
-    (tmp_path / "f").write_bytes(data)
-    assert Memo().hashes([str(tmp_path / "f")]) == [sha256(data).hexdigest()]
-
-
-def test_each_context_has_its_memo(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "l").symlink_to("a")
-    assert memo_name(str(tmp_path / "a")) == memo_name(str(tmp_path / "l")) != memo_name(str(tmp_path))

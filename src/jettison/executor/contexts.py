@@ -1,0 +1,189 @@
+"""What COPY and ADD take of build contexts: digests of it, and layers that are written on the way to them.
+
+The key of a step has to be known before it is looked up, so all that it takes has to be read first. For
+a folder that was never seen, or has changed, the step will most likely have to run:
+its layer is then written by the walk that makes the digest, and nothing is read twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from jettison.dataclass import dataclass
+from jettison.digests import digest_of
+from jettison.graph.ops import CopyOp, to_json
+from jettison.solver.base import Layers
+from jettison.sources.context import ContextTree
+from jettison.sources.memo import Memo
+from jettison.sources.seen import Found, Seen, is_settled
+from jettison.store.base import FileTree, LayerWriter
+from jettison.store.blob_writer import BlobLayerWriter
+from jettison.store.listings import ListingWriter, keep_rows
+from jettison.store.store import Store
+
+BaseOf = Callable[[], Layers | None]
+"""The layers that a COPY's blob goes onto, where they can be looked into at once; None where not."""
+
+
+FIXED_TIME_NS = 315_619_200 * 1_000_000_000
+"""2 January 1980: of directories and files that a step makes without having a time for them.
+
+Always the same one, so that cached and clean builds give equal layers; not 1970, which zip files cannot hold.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A build context, and what is remembered of it."""
+
+    tree: ContextTree
+    memo: Memo
+    seen: Seen
+
+    def save(self) -> None:
+        """Keep what was learned for the next build."""
+        self.memo.save()
+        self.seen.save()
+
+
+def open_context_of(tree: ContextTree, path: str) -> Context:
+    """A context with its memory in files that begin with `path` ("": none)."""
+    return Context(tree, Memo(path), Seen(f"{path}.seen" if path else ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A layer that waits to be committed. `base` is what it was made for, `changed` as for `run_copy`."""
+
+    base: Layers
+    writer: BlobLayerWriter
+    changed: tuple[str, ...]
+
+
+class ContextCopies:
+    """The COPYs and ADDs of one build that read contexts.
+
+    First all digests are asked for, by one thread; then the other methods may be called by several.
+    """
+
+    def __init__(self, store: Store, contexts: Mapping[str, Context]) -> None:
+        self.contexts = contexts
+        self._store = store
+        self._listings = f"{store.root}/listings"
+        self._digests: dict[str, str] = {}
+        self._folders: dict[str, tuple[str, str]] = {}
+        self._ready: dict[str, Ready] = {}
+
+    def digest(self, vertex: str, op: CopyOp, base: BaseOf) -> str:
+        """The content digest of what a step takes. Raises NotFound and SourceError."""
+        known = self._digests.get(vertex)
+        if known is None:
+            known = self._digests[vertex] = self._digest(vertex, op, base)
+        return known
+
+    def _digest(self, vertex: str, op: CopyOp, base: BaseOf) -> str:
+        from jettison.executor.folder import whole_folder
+
+        assert op.context is not None
+        context = self.contexts[op.context]
+        folder = whole_folder(op, context.tree)
+        if folder is None:
+            from jettison.executor.select import content_digest
+
+            keep = partial(keep_rows, self._listings, partial(self._store.session.new_name, "listing"))
+            return content_digest(op, context.tree, context.memo, keep)
+        key = digest_of([to_json(op), folder, context.tree.rules])
+        self._folders[vertex] = (folder, key)
+        before = context.seen.get(key)
+        if before is not None:
+            from jettison.sources.sweep import fingerprint
+
+            same = fingerprint(context.tree, folder).digest() == before.fingerprint
+            if same and before.settled:
+                return before.content
+            if same:
+                return self._walk(vertex, op, context, None)
+        return self._walk(vertex, op, context, base())
+
+    def _walk(self, vertex: str, op: CopyOp, context: Context, base: Layers | None) -> str:
+        """Read the folder, and write the layer as well where its base is known."""
+        from jettison.executor.copy import copy_folder
+        from jettison.executor.folder import FolderWalk
+
+        folder, key = self._folders[vertex]
+        before = context.seen.get(key)
+        layer = before.layer if before is not None else ""
+        began = time.time_ns()
+        listing = ListingWriter(self._store.session.new_name("listing"), [(folder, True)])
+        writer: BlobLayerWriter | None = None
+        try:
+            walk = FolderWalk(op, context.tree, folder, context.memo, listing)
+            if base is not None:
+                writer = self._store.layers.blob_writer(before=layer)
+                if not copy_folder(op, self._store.view(base), walk, writer, FIXED_TIME_NS):
+                    writer.abort()
+                    writer = None
+            content = walk.run()
+            listing.keep(self._listings)
+        except BaseException:
+            if writer is not None:
+                writer.abort()
+            raise
+        finally:
+            listing.drop()
+        settled = is_settled(walk.seen.newest_ns, began) and not walk.changed
+        context.seen.put(key, Found(walk.seen.digest(), settled, content, layer))
+        if writer is not None and base is not None:
+            self._ready[vertex] = Ready(base, writer, tuple(walk.changed))
+        return content
+
+    def take(self, vertex: str, base: Layers) -> Ready | None:
+        """The layer of a step, if it was written for this base. The caller commits or aborts it."""
+        ready = self._ready.pop(vertex, None)
+        if ready is not None and ready.base != base:
+            ready.writer.abort()
+            return None
+        return ready
+
+    def write(
+        self, vertex: str, op: CopyOp, base: FileTree, writer: LayerWriter
+    ) -> tuple[str, ...] | None:
+        """Write the entries of a step that takes a whole folder, and give what has changed since its digest.
+
+        None where it takes something else, or merges it into what is there.
+        """
+        from jettison.executor.copy import copy_folder
+        from jettison.executor.folder import FolderWalk
+
+        if vertex not in self._folders or op.context is None:
+            return None
+        folder, key = self._folders[vertex]
+        context = self.contexts[op.context]
+        walk = FolderWalk(op, context.tree, folder)
+        if not copy_folder(op, base, walk, writer, FIXED_TIME_NS):
+            return None
+        walk.run()
+        found = context.seen.get(key)
+        if not walk.changed and (found is None or walk.seen.digest() != found.fingerprint):
+            return (f"{context.tree.folder}/{folder}".rstrip("/"),)
+        return tuple(walk.changed)
+
+    def made(self, vertex: str, op: CopyOp, layer: str) -> None:
+        """Note which layer a step has made, for the next time that its folder has changed a little."""
+        if vertex not in self._folders or op.context is None:
+            return
+        _, key = self._folders[vertex]
+        seen = self.contexts[op.context].seen
+        found = seen.get(key)
+        if found is not None:
+            seen.put(key, Found(found.fingerprint, found.settled, found.content, layer))
+
+    def save(self) -> None:
+        """End of the build: keep what was learned, drop what nobody took."""
+        for ready in self._ready.values():
+            ready.writer.abort()
+        self._ready.clear()
+        for context in self.contexts.values():
+            context.save()
