@@ -63,7 +63,7 @@ class LayerStream:
         size = len(data)
         rest = -size % 512
         self._parts += (head, data, bytes(rest)) if rest else (head, data)
-        self._held = held + 512 + size + rest
+        self._held = held + len(head) + size + rest
         if not digest:
             self._marks = None
         elif self._marks is not None:

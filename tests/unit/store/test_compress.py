@@ -223,3 +223,21 @@ def test_an_error_of_a_thread_reaches_the_caller(store: Store) -> None:
     packer.abort()
     writer.abort()
     assert not list(Path(writer.path).parent.glob("blob*"))
+
+
+def test_small_files_with_long_names_arrive_whole(store: Store) -> None:
+    import tarfile
+    from hashlib import sha256
+
+    from jettison.store.tar import file_header
+
+    files = {f"{'n' * 90}/{number:03}-ü": b"%d" % number * number for number in range(200)}
+    one, other = LayerStream(store.blobs, Packing()), LayerStream(store.blobs, Packing())
+    for path, data in files.items():
+        digest = sha256(data).digest()
+        one.small_file(path, file_header(path, 0o644, 0, 0, len(data), 0), data, digest)
+        other.add(Entry(path, "file", 0o644, size=len(data)), [data], digest)
+    diff_id, blob = one.commit()
+    assert other.commit() == (diff_id, blob)
+    with tarfile.open(store.blobs.path(blob.digest)) as tar:
+        assert {info.name: info.size for info in tar} == {path: len(data) for path, data in files.items()}
