@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from jettison.dataclass import dataclass
+from jettison.dataclass import dataclass, replace
 from jettison.digests import digest_of
 from jettison.graph.ops import CopyOp, to_json
 from jettison.solver.base import Layers
@@ -100,7 +100,8 @@ class ContextCopies:
         if before is not None:
             from jettison.sources.sweep import fingerprint
 
-            same = fingerprint(context.tree, folder).digest() == before.fingerprint
+            now = fingerprint(context.tree, folder, before.files)
+            same = now.digest() == before.fingerprint
             if same and before.settled:
                 return before.content
             if same:
@@ -134,7 +135,7 @@ class ContextCopies:
         finally:
             listing.drop()
         settled = is_settled(walk.seen.newest_ns, began) and not walk.changed
-        context.seen.put(key, Found(walk.seen.digest(), settled, content, layer))
+        context.seen.put(key, Found(walk.seen.digest(), settled, content, walk.seen.files, layer))
         if writer is not None and base is not None:
             self._ready[vertex] = Ready(base, writer, tuple(walk.changed))
         return content
@@ -178,7 +179,7 @@ class ContextCopies:
         seen = self.contexts[op.context].seen
         found = seen.get(key)
         if found is not None:
-            seen.put(key, Found(found.fingerprint, found.settled, found.content, layer))
+            seen.put(key, replace(found, layer=layer))
 
     def save(self) -> None:
         """End of the build: keep what was learned, drop what nobody took."""

@@ -19,11 +19,15 @@ _MOST = 200
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A content digest and the fingerprint it stands for. `layer` is the layer that was made of it last."""
+    """A content digest and the fingerprint it stands for; how many files there are.
+
+    `layer` is the layer that was made of it last.
+    """
 
     fingerprint: str
     settled: bool
     content: str
+    files: int
     layer: str = ""
 
 
@@ -73,8 +77,8 @@ def is_settled(newest_ns: int, began_ns: int) -> bool:
     return newest_ns < began_ns - _RECENT_NS
 
 
-def _fields(found: Found) -> tuple[str, bool, str, str]:
-    return found.fingerprint, found.settled, found.content, found.layer
+def _fields(found: Found) -> tuple[str, bool, str, int, str]:
+    return found.fingerprint, found.settled, found.content, found.files, found.layer
 
 
 def _checksum(body: str) -> str:

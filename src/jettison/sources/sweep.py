@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import marshal
 import os
+import threading
+from collections import deque
 from collections.abc import Iterator
 from hashlib import sha256
 
 from jettison.errors import SourceError
 from jettison.sources.context import ContextTree
+from jettison.store.compress import processors
 
 _FOLDER = 0o040000
 _KIND = 0o170000
+_MANY = 20_000
+"""Files from which on a second process pays."""
+_ENOUGH = 32
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Listed = tuple[str, os.stat_result]
@@ -26,23 +32,28 @@ class Fingerprint:
     """A digest of what the kernel says of all files that a walk passes, and the latest of their times."""
 
     def __init__(self) -> None:
-        self._hash = sha256()
+        self.folders: dict[str, bytes] = {}
+        """A digest of each directory."""
+        self.files = 0
         self.newest_ns = 0
 
-    def add(self, listed: list[Listed]) -> None:
+    def add(self, folder: str, listed: list[Listed]) -> None:
         """Add one directory."""
         rows = [
             (name, st.st_mode, st.st_ino, st.st_dev, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
             for name, st in listed
         ]
-        self._hash.update(marshal.dumps(rows, 2))
-        for row in rows:
-            if row[6] > self.newest_ns:
-                self.newest_ns = row[6]
+        rows.sort()
+        self.folders[folder] = sha256(marshal.dumps(rows, 2)).digest()
+        self.files += len(rows)
+        self.newest_ns = max([self.newest_ns, *(row[6] for row in rows)])
 
     def digest(self) -> str:
-        """The digest so far."""
-        return self._hash.hexdigest()
+        """The digest of all directories."""
+        total = sha256()
+        for path, found in sorted(self.folders.items()):
+            total.update(b"%d %b%b" % (len(path), path.encode("utf-8", "surrogateescape"), found))
+        return total.hexdigest()
 
 
 def sweep(
@@ -58,8 +69,10 @@ def sweep(
 
     def enter(fd: int, below: str) -> None:
         stack.append((fd, below, iter(())))
-        listed = _listed(tree, fd, f"{folder}/{below}" if folder else below)
-        seen.add(listed)
+        inside = f"{folder}/{below}" if folder else below
+        listed = _listed(tree, fd, inside)
+        seen.add(inside, listed)
+        listed.sort(key=_name if "".join([name for name, _ in listed]).isascii() else _bytes)
         stack[-1] = (fd, below, iter(listed))
 
     try:
@@ -83,7 +96,7 @@ def sweep(
 
 
 def _listed(tree: ContextTree, fd: int, inside: str) -> list[Listed]:
-    """The names in a directory that the context has, sorted. `inside` is its path with a slash behind it."""
+    """The names in a directory that the context has. `inside` is its path with a slash behind it."""
     matcher = tree.matcher
     out: list[Listed] = []
     with os.scandir(fd) as entries:
@@ -96,7 +109,6 @@ def _listed(tree: ContextTree, fd: int, inside: str) -> list[Listed]:
                 out.append((name, entry.stat(follow_symlinks=False)))
             except FileNotFoundError:
                 continue
-    out.sort(key=_name if "".join([name for name, _ in out]).isascii() else _bytes)
     return out
 
 
@@ -108,24 +120,87 @@ def _bytes(item: Listed) -> bytes:
     return os.fsencode(item[0])
 
 
-def fingerprint(tree: ContextTree, folder: str) -> Fingerprint:
-    """The fingerprint of a whole folder of a context: what `sweep` makes of it on its way."""
+def fingerprint(tree: ContextTree, folder: str, files: int = 0) -> Fingerprint:
+    """The fingerprint of a whole folder of a context: what `sweep` makes of it on its way.
+
+    `files` is how many there were last time: when they are many, a second process looks at half of them.
+    """
     seen = Fingerprint()
-    todo = [f"{folder}/" if folder else ""]
-    while todo:
-        inside = todo.pop()
-        try:
-            fd = os.open(f"{tree.folder}/{inside}", _OPEN)
-            try:
-                listed = _listed(tree, fd, inside)
-            finally:
-                os.close(fd)
-        except OSError as error:
-            raise _unreadable(inside, error) from error
-        seen.add(listed)
-        below = [f"{inside}{name}/" for name, st in listed if st.st_mode & _KIND == _FOLDER]
-        todo += reversed(below)
+    todo = deque([f"{folder}/" if folder else ""])
+    if files >= _MANY and processors() > 1 and threading.active_count() == 1:
+        while todo and len(todo) < _ENOUGH:
+            todo += _look(tree, todo.popleft(), seen)
+        half = deque(todo.popleft() for _ in range(len(todo) // 2))
+        with _Helper(tree, half) as helper:
+            _look_below(tree, todo, seen)
+            if not helper.join(seen):
+                _look_below(tree, half, seen)
+        return seen
+    _look_below(tree, todo, seen)
     return seen
+
+
+def _look_below(tree: ContextTree, todo: deque[str], seen: Fingerprint) -> None:
+    while todo:
+        todo += _look(tree, todo.pop(), seen)
+
+
+def _look(tree: ContextTree, inside: str, seen: Fingerprint) -> list[str]:
+    """Add one directory, and give those that are in it."""
+    try:
+        fd = os.open(f"{tree.folder}/{inside}", _OPEN)
+        try:
+            listed = _listed(tree, fd, inside)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise _unreadable(inside, error) from error
+    seen.add(inside, listed)
+    return [f"{inside}{name}/" for name, st in listed if st.st_mode & _KIND == _FOLDER]
+
+
+class _Helper:
+    """A copy of this process that looks at some directories. Threads would wait for each other instead.
+
+    Whatever goes wrong in it is no error: the caller does its work then.
+    """
+
+    def __init__(self, tree: ContextTree, todo: deque[str]) -> None:
+        self._end, far = os.pipe()
+        self._pid = os.fork()
+        if self._pid:
+            os.close(far)
+            return
+        try:
+            seen = Fingerprint()
+            _look_below(tree, todo, seen)
+            data = memoryview(marshal.dumps((seen.folders, seen.files, seen.newest_ns)))
+            while data:
+                data = data[os.write(far, data) :]
+        finally:
+            os._exit(0)
+
+    def __enter__(self) -> _Helper:
+        return self
+
+    def join(self, seen: Fingerprint) -> bool:
+        """Wait for what it has seen, and take that over. False when it failed."""
+        data = b"".join(iter(lambda: os.read(self._end, 1 << 20), b""))
+        try:
+            folders, files, newest_ns = marshal.loads(data)
+        except (EOFError, ValueError, TypeError):
+            return False
+        seen.folders |= folders
+        seen.files += files
+        seen.newest_ns = max(seen.newest_ns, newest_ns)
+        return True
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._end)
+        try:
+            os.waitpid(self._pid, 0)
+        except ChildProcessError:
+            pass  # somebody else waits for all children of this process
 
 
 def _unreadable(folder: str, error: OSError) -> SourceError:

@@ -83,7 +83,9 @@ def test_ignored_files_are_left_out_and_those_brought_back_are_not(tmp_path: Pat
     assert source.rules != open_context(str(tmp_path), ignore + b"z\n").rules
 
 
-def test_the_fingerprint_of_a_walk_is_that_of_a_look(tmp_path: Path) -> None:
+def test_the_fingerprint_of_a_walk_is_that_of_a_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(30):
         folder = tmp_path / f"d{number % 7}" / f"e{number % 3}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,6 +96,13 @@ def test_the_fingerprint_of_a_walk_is_that_of_a_look(tmp_path: Path) -> None:
         pass
     look = fingerprint(source, "")
     assert (look.digest(), look.newest_ns) == (seen.digest(), seen.newest_ns)
+    # By two processes, and when the second of them fails.
+    monkeypatch.setattr("jettison.sources.sweep.threading.active_count", lambda: 1)
+    monkeypatch.setattr("jettison.sources.sweep.processors", lambda: 2)
+    assert fingerprint(source, "", 1_000_000).digest() == seen.digest()
+    with monkeypatch.context() as patch:
+        patch.setattr("jettison.sources.sweep.os.write", lambda fd, data: 1 / 0)
+        assert fingerprint(source, "", 1_000_000).digest() == seen.digest()
     kept = [path for path in tmp_path.rglob("*") if "d3" not in path.parts]
     assert look.newest_ns == max(path.lstat().st_ctime_ns for path in kept)
 
