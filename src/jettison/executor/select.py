@@ -48,10 +48,16 @@ class Found:
 
 
 @runtime_checkable
-class Scanned(Protocol):
-    """A FileTree over a folder that others may change: gives a directory in one go, keeps what it saw."""
+class Scanning(Protocol):
+    """A FileTree that gives a directory in one go."""
 
     def scan(self, path: str) -> dict[str, Node]: ...
+
+
+@runtime_checkable
+class Scanned(Scanning, Protocol):
+    """A FileTree over a folder that others may change: keeps what it saw."""
+
     def stat(self, file: str) -> os.stat_result: ...
 
 
@@ -332,7 +338,7 @@ def _names(tree: FileTree, path: str) -> list[str]:
 
 
 def _scan(tree: FileTree, folder: str) -> Iterator[tuple[str, Node]]:
-    if isinstance(tree, Scanned):
+    if isinstance(tree, Scanning):
         yield from tree.scan(folder).items()
         return
     below = f"{folder}/" if folder else ""

@@ -27,7 +27,7 @@ _RECENT_NS = 2_000_000_000
 """Coarser than the clock of any file system in use (FAT keeps times in 2 s steps)."""
 _CHUNK = 1 << 20
 _PARALLEL_BYTES = 8 << 20
-_MANY_FILES = 2_000
+_LARGE = 1 << 16
 _NEAR = 512 * _RECORD
 _SEARCHES = 64
 """So many records are looked for everywhere before a table is made."""
@@ -211,15 +211,13 @@ def _replace(path: str, parts: Sequence[bytes]) -> None:
 
 
 def _hash_all(files: Sequence[str], size: int) -> Iterator[bytes]:
-    if len(files) < 2 or (size < _PARALLEL_BYTES and len(files) < _MANY_FILES):
+    # Small files are opened more than they are hashed, and for that threads wait for each other.
+    if len(files) < 2 or size < max(_PARALLEL_BYTES, _LARGE * len(files)):
         return map(hash_file, files)
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        step = max(1, min(256, len(files) // 16))
-        parts = [files[at : at + step] for at in range(0, len(files), step)]
-        done = list(pool.map(lambda part: [hash_file(file) for file in part], parts))
-    return (digest for part in done for digest in part)
+        return iter(list(pool.map(hash_file, files)))
 
 
 def hash_file(file: str, folder: int | None = None) -> bytes:

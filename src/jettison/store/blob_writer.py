@@ -201,6 +201,11 @@ class BlobLayerWriter:
             return
         with faults(f"adding {entry.path!r} to a layer", self._folder):
             if entry.kind == "file":
+                if entry.size < _LARGE_FILE and not entry.xattrs and isinstance(content, str):
+                    content = b"".join(pieces(content))
+                    if len(content) < _LARGE_FILE:
+                        owner, seconds = (entry.uid, entry.gid), entry.mtime_ns // 10**9
+                        return self.add_file(entry.path, entry.mode, owner, seconds, content, digest)
                 entry = replace(entry, size=size_of(content, entry.size))
             entry = stamped(entry, self._clamp)
             self._stream.add(entry, pieces(content), digest)

@@ -23,6 +23,8 @@ _KINDS: dict[int, Literal["file", "dir", "symlink", "char", "block", "fifo", "so
     stat.S_IFSOCK: "socket",
 }
 _ROOT = Node("dir", 0o755, 0, 0, 0, 0)
+_SCANS = 500
+"""So many directories are remembered with all that is in them."""
 
 
 class _OneLayer(Protocol):
@@ -62,6 +64,7 @@ class LayerView:
         self._ids = self.layer_ids[::-1]
         self._tree, self._index, self._unpack = tree, index, unpack
         self._layers: dict[int, _OneLayer] = {}
+        self._scans: dict[str, tuple[int, dict[str, Node]]] = {}
         self._folders: dict[str, tuple[int, ...] | None] = {}
 
     def _layer(self, number: int) -> _OneLayer:
@@ -108,7 +111,12 @@ class LayerView:
 
     def _at(self, path: str) -> tuple[int, Node] | None:
         """The layer whose metadata counts at a path, and what it has there."""
-        parent = self._folder(path.rpartition("/")[0])
+        above, _, name = path.rpartition("/")
+        scanned = self._scans.get(above)
+        if scanned is not None:
+            there = scanned[1].get(name)
+            return (scanned[0], there) if there is not None else None
+        parent = self._folder(above)
         implied: tuple[int, Node] | None = None
         for number in parent or ():
             layer = self._layer(number)
@@ -144,6 +152,20 @@ class LayerView:
             for name, present in self._layer(number).names(path).items():
                 names.setdefault(name, present)
         return sorted((name for name, present in names.items() if present), key=os.fsencode)
+
+    def scan(self, path: str) -> dict[str, Node]:
+        """The names in a directory, sorted, and what they are: `listdir` and every `lookup` in one."""
+        layers = self._folder(path) or ()
+        layer = self._layer(layers[0]) if len(layers) == 1 else None
+        if not isinstance(layer, _Tree):
+            found = {name: self.lookup(f"{path}/{name}" if path else name) for name in self.listdir(path)}
+            return {name: node for name, node in found.items() if node is not None}
+        # Nothing is merged here: what the one layer has is what there is.
+        if path not in self._scans:
+            if len(self._scans) >= _SCANS:
+                self._scans.clear()
+            self._scans[path] = (layers[0], layer.scan(path))
+        return self._scans[path][1]
 
     def open(self, path: str) -> BinaryIO:
         """The content of a regular file. Of a layer that is only a blob, the tree is made first."""
@@ -194,15 +216,14 @@ class _Tree:
             at = os.lstat(where)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        kind = _KINDS[stat.S_IFMT(at.st_mode)]
-        if kind == "char" and at.st_rdev == 0:
-            return False
-        return Node(
-            kind, stat.S_IMODE(at.st_mode), at.st_uid, at.st_gid, at.st_mtime_ns,
-            at.st_size if kind == "file" else 0, os.readlink(where) if kind == "symlink" else "",
-            (os.major(at.st_rdev), os.minor(at.st_rdev)) if kind in ("char", "block") else (0, 0),
-            where, (at.st_dev, at.st_ino),
-        )  # fmt: skip
+        return _node(at, where)
+
+    def scan(self, path: str) -> dict[str, Node]:
+        """What is in a directory, sorted."""
+        with os.scandir(self._path(path)) as found:
+            listed = sorted((os.fsencode(item.name), item) for item in found)
+        nodes = {item.name: _node(item.stat(follow_symlinks=False), item.path) for _, item in listed}
+        return {name: node for name, node in nodes.items() if node is not False}
 
     def names(self, path: str) -> dict[str, bool]:
         known = self._names.get(path)
@@ -220,6 +241,19 @@ class _Tree:
 
     def xattrs(self, path: str) -> tuple[tuple[str, bytes], ...]:
         return xattrs.read(self._path(path))
+
+
+def _node(at: os.stat_result, where: str) -> Node | Literal[False]:
+    """What a file of a tree is; False for a whiteout."""
+    kind = _KINDS[stat.S_IFMT(at.st_mode)]
+    if kind == "char" and at.st_rdev == 0:
+        return False
+    return Node(
+        kind, stat.S_IMODE(at.st_mode), at.st_uid, at.st_gid, at.st_mtime_ns,
+        at.st_size if kind == "file" else 0, os.readlink(where) if kind == "symlink" else "",
+        (os.major(at.st_rdev), os.minor(at.st_rdev)) if kind in ("char", "block") else (0, 0),
+        where, (at.st_dev, at.st_ino),
+    )  # fmt: skip
 
 
 def _is_whiteout(item: os.DirEntry[str]) -> bool:
