@@ -89,9 +89,11 @@ def _build(
     cancel: threading.Event,
     fetched: list[bytes],
 ) -> tuple[Solution, tuple[BuiltImage, ...]]:
+    from jettison.exporters.attributes import packing_of
     from jettison.exporting import check_outputs, export, wants_images
 
     check_outputs(request)
+    chosen = packing_of(request)
     remotes = cache(lambda: _remotes(request, config, store, cancel))
     fetching = cache(lambda: fetching_with(remotes(), request, store.session.new_folder, emit))
     named = sort_contexts(request)
@@ -122,7 +124,8 @@ def _build(
     executor = LocalExecutor(
         store=store,
         graph=graph,
-        copies=ContextCopies(store, opened),
+        copies=ContextCopies(store, opened, chosen),
+        packing=chosen,
         run_settings=cache(lambda: _run_settings(request, config, plan)),
         emit=emit,
         cancel=cancel,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jettison.dataclass import dataclass, replace
 from jettison.errors import UsageError
 from jettison.events import Emit, Exported, Warned
-from jettison.exporters.attributes import annotations_of, check_attributes, flag
+from jettison.exporters.attributes import annotations_of, check_attributes, flag, packing_of
 from jettison.exporters.image import ImageDocument, make_image
 from jettison.graph.vertex import Target
 from jettison.oci import reference
@@ -21,6 +21,7 @@ from jettison.request import BuildRequest, BuiltImage, Output
 from jettison.side_by_side import side_by_side
 from jettison.solver.solve import Solution
 from jettison.store.base import Layer
+from jettison.store.compress import Packing
 from jettison.store.store import Store
 
 if TYPE_CHECKING:
@@ -75,13 +76,15 @@ def export(
     annotations = dict(request.annotations)
     for output in outputs:
         annotations.update(annotations_of(output))
-    with_images = wants_images(request)
+    with_images, chosen = wants_images(request), packing_of(request)
     built = []
     for target, tags in zip(plan.graph.targets, plan.tags, strict=True):
         layers = solution.layers[target.vertex] if target.vertex else ()
         names = tuple(str(reference.parse(tag)) for tag in tags)
         document = (
-            target_image(store, target, layers, solution, plan.epoch, annotations) if with_images else None
+            target_image(store, target, layers, solution, plan.epoch, annotations, chosen)
+            if with_images
+            else None
         )
         built.append(_Built(target.name, layers, names, document))
     for output in outputs:
@@ -110,20 +113,26 @@ def target_image(
     solution: Solution,
     epoch: int | None,
     annotations: dict[str, str],
+    chosen: Packing,
 ) -> ImageDocument:
     """The image of one target. Its layers are rendered into blobs where they are not yet."""
     config = dated(target, solution, epoch)
-    return make_image(store, config, _blobs(store, layers, target.base_layers, epoch), annotations)
+    return make_image(store, config, _blobs(store, layers, target.base_layers, epoch, chosen), annotations)
 
 
-def _blobs(store: Store, layers: Sequence[str], base: int, epoch: int | None) -> list[Layer]:
+def _blobs(
+    store: Store, layers: Sequence[str], base: int, epoch: int | None, chosen: Packing
+) -> list[Layer]:
     known = store.layers.many(layers) if layers else []
     todo = [
         layer.id
         for layer in known[base:]
-        if epoch is not None or layer.blob is None or not store.blobs.has(layer.blob.digest)
+        if epoch is not None
+        or layer.blob is None
+        or not chosen.fits(layer.blob.media_type)
+        or not store.blobs.has(layer.blob.digest)
     ]
-    made = side_by_side([partial(store.layers.ensure_blob, name, epoch) for name in todo], _RENDERERS)
+    made = side_by_side([partial(store.layers.ensure_blob, name, epoch, chosen) for name in todo], _RENDERERS)
     by_id = dict(zip(todo, made, strict=True))
     return known[:base] + [by_id.get(layer.id, layer) for layer in known[base:]]
 

@@ -71,6 +71,10 @@ class BuildRequest:
     runtime: str = ""
     push: bool = False
     load: bool = False
+    compression: str = ""
+    """Of the layers that the build makes: gzip (the default), zstd or none."""
+    compression_level: int = 0
+    """0 is the default of each compression."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,8 @@ def request_of(parsed: Parsed, console: Console) -> BuildRequest:
         runtime=parsed.last("runtime"),
         push=parsed.has("push"),
         load=load,
+        compression=parsed.last("compression"),
+        compression_level=_level(parsed.last("compression-level")),
     )
 
 
@@ -225,6 +227,16 @@ def _jobs(text: str) -> int:
         return 0
     if not text.isascii() or not text.isdigit() or not 0 < int(text) < 10000:
         raise UsageError(f"--jobs {text!r} is not a number of steps", hint="for example --jobs 4")
+    return int(text)
+
+
+def _level(text: str) -> int:
+    if not text:
+        return 0
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) < 100:
+        raise UsageError(
+            f"--compression-level {text!r} is not a level", hint="1 to 12 for gzip, 1 to 19 for zstd"
+        )
     return int(text)
 
 

@@ -39,6 +39,12 @@ _OPTIONS = (
     ),
     Option(("--push",), "push the image to the registries of its tags"),
     Option(("--load",), "hand the image to the running Docker or Podman"),
+    Option(("--compression",), "compression of the layers: gzip (default), zstd or none", "KIND"),
+    Option(
+        ("--compression-level",),
+        "1 to 12 for gzip (1 to 3 are much faster, and larger), 1 to 19 for zstd",
+        "N",
+    ),
     Option(("--no-cache",), "build anew: everything, or the stages named", "STAGE,...", True, bare="*"),
     Option(("--no-cache-filter",), "stages to build anew, as buildx spells it", "STAGE,...", True),
     Option(("--pull",), "ask the registry for base images even if they are in the local store"),

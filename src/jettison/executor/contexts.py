@@ -20,6 +20,7 @@ from jettison.sources.memo import Memo
 from jettison.sources.seen import Found, Seen, is_settled
 from jettison.store.base import FileTree, LayerWriter
 from jettison.store.blob_writer import BlobLayerWriter
+from jettison.store.compress import Packing
 from jettison.store.listings import ListingWriter, keep_rows
 from jettison.store.store import Store
 
@@ -68,8 +69,9 @@ class ContextCopies:
     First all digests are asked for, by one thread; then the other methods may be called by several.
     """
 
-    def __init__(self, store: Store, contexts: Mapping[str, Context]) -> None:
+    def __init__(self, store: Store, contexts: Mapping[str, Context], chosen: Packing | None = None) -> None:
         self.contexts = contexts
+        self._packing = (chosen or Packing()).plain()
         self._store = store
         self._listings = f"{store.root}/listings"
         self._digests: dict[str, str] = {}
@@ -122,7 +124,7 @@ class ContextCopies:
         try:
             walk = FolderWalk(op, context.tree, folder, context.memo, listing)
             if base is not None:
-                writer = self._store.layers.blob_writer(before=layer)
+                writer = self._store.layers.blob_writer(self._packing, before=layer)
                 if not copy_folder(op, self._store.view(base), walk, writer, FIXED_TIME_NS):
                     writer.abort()
                     writer = None

@@ -23,6 +23,7 @@ from jettison.side_by_side import side_by_side
 from jettison.solver.base import Built, Hit, Layers
 from jettison.sources.memo import Memo
 from jettison.store.base import FileTree, LayerWriter
+from jettison.store.compress import Packing
 from jettison.store.store import Store
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class LocalExecutor:
     remotes: Callable[[], Remotes]
     images: bool = True
     """Whether images are made of the targets; without, no layer needs to become a blob."""
+    packing: Packing = field(default_factory=Packing)
     downloads: dict[str, str] = field(default_factory=dict)
     """The step that each blob is downloaded for, by digest."""
     _trees: frozenset[str] = field(default=frozenset())
@@ -190,7 +192,7 @@ class LocalExecutor:
     def _writer(self, vertex: Vertex) -> LayerWriter:
         if vertex.id in self._trees or vertex.id not in self._exported:
             return self.store.layers.tree_writer()
-        return self.store.layers.blob_writer()
+        return self.store.layers.blob_writer(self.packing.plain())
 
     def _write(self, vertex: Vertex, op: CopyOp | MkdirOp, inputs: dict[str, Layers]) -> Built:
         base = inputs[vertex.base] if vertex.base else ()
@@ -250,7 +252,7 @@ class LocalExecutor:
     def _render_early(self, layer: str) -> None:
         def body() -> None:
             try:
-                self.store.layers.ensure_blob(layer)
+                self.store.layers.ensure_blob(layer, chosen=self.packing)
             except JettisonError:
                 pass  # The export renders it again, and reports what is wrong.
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from jettison.errors import UsageError
-from jettison.request import Output
+from jettison.errors import StoreError, UsageError
+from jettison.request import BuildRequest, Output
+from jettison.store.compress import Packing, packing
 
+_PACKING = ("compression", "compression-level")
 _ATTRIBUTES: dict[str, frozenset[str]] = {
-    "image": frozenset({"name", "push"}),
-    "registry": frozenset({"name"}),
-    "oci": frozenset({"name", "tar", "oci-mediatypes"}),
-    "docker": frozenset({"name", "tar", "oci-mediatypes"}),
+    "image": frozenset({"name", "push", *_PACKING}),
+    "registry": frozenset({"name", *_PACKING}),
+    "oci": frozenset({"name", "tar", "oci-mediatypes", *_PACKING}),
+    "docker": frozenset({"name", "tar", "oci-mediatypes", *_PACKING}),
     "local": frozenset({"owners"}),
     "tar": frozenset(),
 }
@@ -42,6 +44,30 @@ def check_attributes(output: Output) -> None:
 def flag(output: Output, key: str, default: bool) -> bool:
     """The value of an attribute that is true or false."""
     return dict(output.attributes).get(key, str(default).lower()) == "true"
+
+
+def packing_of(request: BuildRequest) -> Packing:
+    """How the layers of a build are to be compressed: its own words, or those of its outputs.
+
+    Raises UsageError when there is no such compression, or two outputs want different ones.
+    """
+    wishes = [(request.compression, str(request.compression_level or ""))]
+    for output in request.outputs:
+        given = dict(output.attributes)
+        wishes.append((given.get("compression", ""), given.get("compression-level", "")))
+    wanted = {wish for wish in wishes if any(wish)}
+    if len(wanted) > 1:
+        raise UsageError(
+            "the outputs of one build cannot be compressed in different ways",
+            hint="build twice: the second build only compresses again",
+        )
+    for kind, level in wanted:
+        kind = "none" if kind == "uncompressed" else kind or "gzip"
+        try:
+            return packing(f"{kind}-{level}" if level else kind)
+        except StoreError as error:
+            raise UsageError(f"--compression: {error.message}", hint=error.hint) from error
+    return Packing()
 
 
 def annotations_of(output: Output) -> dict[str, str]:

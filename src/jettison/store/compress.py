@@ -56,6 +56,14 @@ class Packing:
         """What renderings of this packing are filed under."""
         return f"{self.kind}-{self.level}" if self.level else self.kind
 
+    def plain(self) -> Packing:
+        """The same at its default level: what layers are written with, as nothing tells of a blob's level."""
+        return Packing(self.kind)
+
+    def fits(self, media_type: str) -> bool:
+        """Whether a layer's own blob of this type is what this packing makes: at a level it never is."""
+        return not self.level and compression_of(media_type) == self.kind
+
 
 def packing(name: str) -> Packing:
     """The packing of a name as `Packing.name` gives it. Raises StoreError for one that there is not."""

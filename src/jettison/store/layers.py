@@ -221,14 +221,8 @@ class Layers:
         if self.is_base(layer_id):
             self.fetch(layer)
             return layer
-        from jettison.store.compress import compression_of
-
         blob = layer.blob
-        fits = (
-            clamp is None
-            and blob
-            and (chosen is None or (chosen.kind == compression_of(blob.media_type) and not chosen.level))
-        )
+        fits = clamp is None and blob and (chosen is None or chosen.fits(blob.media_type))
         if fits and blob and self._store.blobs.has(blob.digest):
             return layer
         from jettison.store.renderings import make_blob

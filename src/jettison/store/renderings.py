@@ -90,8 +90,7 @@ def make_blob(store: Store, layer: Layer, clamp: int | None, chosen: Packing | N
 
 def _known(store: Store, layer: Layer, clamp: int | None, chosen: Packing) -> Layer | None:
     blob = layer.blob
-    fits = clamp is None and not chosen.level
-    if fits and blob and compression_of(blob.media_type) == chosen.kind and store.blobs.has(blob.digest):
+    if clamp is None and blob and chosen.fits(blob.media_type) and store.blobs.has(blob.digest):
         return layer
     rows = store.db.read(
         "SELECT diff_id, blob, blob_size, media_type FROM renderings"
