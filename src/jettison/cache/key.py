@@ -13,7 +13,7 @@ from typing import Any
 from jettison.dataclass import dataclass
 from jettison.digests import digest_of
 
-GENERATION = 1
+GENERATION = 2
 """Raised when the meaning of an op changes, so that results of older programs are not reused."""
 
 

@@ -1,7 +1,7 @@
 """What a COPY took, file by file: its content digest is the digest of these rows, and the listing keeps them.
 
 Two listings tell in words what one digest against another cannot: which files differ. They are
-files of the store, named by the digest, compressed with zstd. A listing that is missing or
+files of the store, named by the digest, compressed with gzip. A listing that is missing or
 damaged is no harm: it only explains.
 """
 
@@ -22,6 +22,8 @@ _KINDS = {
 }  # fmt: skip
 _LETTERS = {kind: letter.encode() for letter, kind in _KINDS.items()}
 _DIGEST = 32
+_GZIP = 31
+"""The window bits that mean a gzip header."""
 
 
 Sources = Sequence[tuple[str, bool]]
@@ -83,18 +85,21 @@ class ListingWriter:
         self._file: BinaryIO | None = None
         self._packed: Any = None
         if path:
-            import zstandard
+            from isal.isal_zlib import compressobj
 
             self._file = open(path, "xb")  # noqa: SIM115
-            self._packed = zstandard.ZstdCompressor(level=1).stream_writer(self._file)
-            self._packed.write(_FORM + json.dumps(list(sources)).encode("ascii") + b"\n")
+            self._packed = compressobj(1, wbits=_GZIP)
+            self._write(_FORM + json.dumps(list(sources)).encode("ascii") + b"\n")
 
     def add(self, rows: Iterable[bytes]) -> None:
         """Add rows, in an order that is always the same for equal files."""
         data = b"".join(rows)
         self._hash.update(data)
-        if self._packed is not None:
-            self._packed.write(data)
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        if self._file is not None:
+            self._file.write(self._packed.compress(data))
 
     def digest(self) -> str:
         """The content digest of all rows so far."""
@@ -105,7 +110,8 @@ class ListingWriter:
         if self._file is None:
             return
         target = f"{folder}/{hex_of(self.digest())}"
-        self._packed.close()
+        self._file.write(self._packed.flush())
+        self._file.close()
         if os.path.exists(target):
             self.drop()
         else:
@@ -137,16 +143,16 @@ def keep_rows(
 
 def load(root: str, digest: str) -> list[Listed] | None:
     """The listing of a content digest in the store at `root`; None where there is none that can be read."""
-    import zstandard
+    from zlib import decompress, error
 
     try:
         with open(f"{root}/listings/{hex_of(digest)}", "rb") as file:
-            data = zstandard.ZstdDecompressor().stream_reader(file).read()
+            data = decompress(file.read(), _GZIP)
         if not data.startswith(_FORM):
             return None
         head, _, rows = data[len(_FORM) :].partition(b"\n")
         return list(_parse(rows, json.loads(head)))
-    except (OSError, ValueError, IndexError, KeyError, zstandard.ZstdError):
+    except (OSError, ValueError, IndexError, KeyError, error):
         return None
 
 
