@@ -15,7 +15,7 @@ ROWS = (
     ("api",),
     ("worker",),
     ("build", "container"),
-    ("exporting", "checks"),
+    ("exporting", "checks", "why"),
     ("planning", "progress"),
     ("inputs",),
     ("executor",),

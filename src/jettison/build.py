@@ -37,7 +37,7 @@ from jettison.inputs import (
 from jettison.planning import Plan, make_plan, parse_file
 from jettison.platforms import Platform
 from jettison.request import BuildRequest, BuildResult, BuiltImage
-from jettison.solver.solve import Slots, Solution, solve
+from jettison.solver.solve import Slots, Solution, Trace, solve
 from jettison.sources.base import BaseImage
 from jettison.sources.context import ContextTree, find_ignore, open_context
 from jettison.sources.memo import memo_name
@@ -133,11 +133,25 @@ def _build(
         images=wants_images(request),
         downloads=downloads,
     )
+    trace = Trace()
     try:
-        solution = solve(graph, StoreCache(store), executor, emit, cancel, _slots(request))
+        solution = solve(graph, StoreCache(store), executor, emit, cancel, _slots(request), trace)
     finally:
         executor.finish()
+        if any(state != "cached" for state in trace.states.values()):
+            from jettison.why.telling import tell
+
+            tell(store, plan, trace, request, _place(main, path), emit)
     return solution, export(request, plan, solution, store, access, emit)
+
+
+def _place(main: MainContext, path: str) -> tuple[str, str]:
+    """What builds are told apart by: where the context and the Dockerfile are."""
+    if not main.fetched:
+        return os.path.realpath(main.folder), os.path.realpath(path) if path else ""
+    from jettison.why.ops import short
+
+    return short(main.request.context), main.request.file
 
 
 def _slots(request: BuildRequest) -> Slots:

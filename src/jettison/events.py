@@ -94,6 +94,21 @@ class StepFinished(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class StepExplained(Event):
+    """Why a step ran, with `explain`: sentences, the first one to look at first.
+
+    `kinds` has one word for each sentence, for programs: `why.base.Reason` lists them.
+    """
+
+    step: str
+    name: str
+    stage: str
+    location: Location | None
+    reasons: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Warned(Event):
     """Something that deserves a look but stops nothing."""
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from jettison.dataclass import dataclass, replace
-from jettison.dockerfile.instructions import Dockerfile, Instruction
+from jettison.dataclass import dataclass, field, replace
+from jettison.dockerfile.instructions import Add, Copy, Dockerfile, Instruction, Run, Workdir
 from jettison.dockerfile.parser import parse
 from jettison.errors import DockerfileError, Problem, RegistryError, SourceError, UsageError
 from jettison.events import BaseResolved, Emit, Warned
@@ -49,13 +49,18 @@ Checks = Callable[
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will be built. `tags` holds the tags of each target, in the targets' order."""
+    """What will be built. `tags` holds the tags of each target, in the targets' order.
+
+    `images` has the digests of base images, by name and platform; `arguments` are the build arguments.
+    """
 
     graph: BuildGraph
     dockerfile: Dockerfile
     tags: tuple[tuple[str, ...], ...]
     proxies: dict[str, str]
     epoch: int | None
+    images: dict[str, str] = field(default_factory=dict)
+    arguments: dict[str, str] = field(default_factory=dict)
 
 
 def build_arguments(request: BuildRequest) -> dict[str, str]:
@@ -132,7 +137,7 @@ def make_plan(
         network=request.network,
         hosts=request.hosts,
         labels=request.labels,
-        no_cache=frozenset(label if label == "*" else stages.find(label).label for label in request.no_cache),
+        no_cache=_forced(stages, request.no_cache),
         pin=pin,
     )
     graph = lower(stages, targets, needed, images, set(contexts.folders), settings)
@@ -140,7 +145,42 @@ def make_plan(
         emit(Warned(now(), message, location))
     _warn_unused(arguments, dockerfile, emit, now)
     proxies = {name: value for name, value in arguments.items() if name in PROXIES}
-    return Plan(graph, dockerfile, tuple(tags), proxies, source_date_epoch(request, arguments))
+    digests = {f"{image.name} {platform}": image.digest for (_, platform), image in images.items()}
+    epoch = source_date_epoch(request, arguments)
+    return Plan(graph, dockerfile, tuple(tags), proxies, epoch, digests, arguments)
+
+
+def _forced(stages: StageGraph, names: Sequence[str]) -> frozenset[str]:
+    """--no-cache as lowering takes it: labels of stages, and LABEL:LINE with an instruction's first line."""
+    out: set[str] = set()
+    for name in names:
+        stage, colon, line = name.partition(":")
+        if name == "*" or not colon:
+            out.add(name if name == "*" else stages.find(name).label)
+        else:
+            plan = stages.find(stage)
+            out.add(f"{plan.label}:{_first_line(plan, line, name)}")
+    return frozenset(out)
+
+
+def _first_line(plan: StagePlan, line: str, written: str) -> int:
+    """Where the step begins that a line belongs to. Raises UsageError with the nearest step."""
+    if not (line.isascii() and line.isdigit() and len(line) < 10):
+        raise UsageError(
+            f"--no-cache={written}: {line!r} is no line", hint="STAGE:LINE, for example builder:12"
+        )
+    steps = [item for item in plan.stage.instructions if isinstance(item, (Add, Copy, Run, Workdir))]
+    for item in steps:
+        if item.location.first_line <= int(line) <= item.location.last_line:
+            return item.location.first_line
+    near = min(steps, key=lambda item: abs(item.location.first_line - int(line)), default=None)
+    raise UsageError(
+        f"--no-cache={written}: no step of the stage {plan.label} is in line {line}",
+        hint=f"the nearest is {near.text!r} in line {near.location.first_line}: "
+        f"--no-cache={plan.label}:{near.location.first_line}"
+        if near
+        else "the stage has no steps",
+    )
 
 
 def source_date_epoch(request: BuildRequest, arguments: Mapping[str, str]) -> int | None:
@@ -218,7 +258,7 @@ def _resolve_all(
                 error.hint = f"did you mean the stage {near!r}? {error.hint or ''}".strip()
             raise
         emit(BaseResolved(now(), base.name, base.digest, base.origin))
-        return ResolvedImage(base.name, base.config)
+        return ResolvedImage(base.name, base.config, base.digest)
 
     found = side_by_side([partial(one, value) for value in missing.values()], _RESOLVERS)
     return dict(zip(missing, found, strict=True))

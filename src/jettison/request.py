@@ -42,7 +42,9 @@ class BuildRequest:
     `context` is a folder, an archive, a URL, a git repository, or "-" with the context (a tar, or a
     Dockerfile) in `context_stream`: bytes, or a stream that is read once. `tags` are NAME[:TAG],
     or STAGE=NAME[:TAG] for one of several targets. `build_args` map to None for "take it from `environment`".
-    `no_cache` is () for use it, ("*",) for ignore it, or the stages to build anew.
+    `no_cache` is () for use it, ("*",) for ignore it, or what to build anew: STAGE, or STAGE:LINE.
+    `explain` tells of each step that ran why it did. With `no_cache_mounts` cache mounts start empty;
+    `cache_mounts` are folders to use in their place, by id.
     """
 
     context: str = "."
@@ -61,6 +63,9 @@ class BuildRequest:
     outputs: tuple[Output, ...] = ()
     platform: str = ""
     no_cache: tuple[str, ...] = ()
+    no_cache_mounts: bool = False
+    cache_mounts: dict[str, str] = field(default_factory=dict)
+    explain: bool = False
     pull: bool = False
     jobs: int = 0
     """Steps run side by side; 0 is one per core."""

@@ -114,6 +114,9 @@ def request_of(parsed: Parsed, console: Console) -> BuildRequest:
         outputs=outputs,
         platform=_platform(parsed),
         no_cache=_no_cache(parsed),
+        no_cache_mounts=parsed.has("no-cache-mounts"),
+        cache_mounts=_cache_mounts(parsed),
+        explain=parsed.has("explain"),
         pull=parsed.has("pull"),
         jobs=_jobs(parsed.last("jobs")),
         network=_network(parsed.last("network", "default")),
@@ -220,6 +223,20 @@ def _no_cache(parsed: Parsed) -> tuple[str, ...]:
     for text in parsed.all("no-cache-filter"):
         names += _split(text)
     return ("*",) if "*" in names else tuple(dict.fromkeys(names))
+
+
+def _cache_mounts(parsed: Parsed) -> dict[str, str]:
+    """The folders of --cache-mount id=ID,dir=DIR, by id."""
+    out: dict[str, str] = {}
+    for text in parsed.all("cache-mount"):
+        values = dict(part.partition("=")[::2] for part in text.split(","))
+        if values.keys() != {"id", "dir"} or not all(values.values()):
+            raise UsageError(
+                f"--cache-mount {text!r} is not of the form id=ID,dir=DIR",
+                hint="for example --cache-mount id=go,dir=.ci/go; a mount without an id goes by its target",
+            )
+        out[values["id"]] = os.path.abspath(values["dir"])
+    return out
 
 
 def _jobs(text: str) -> int:

@@ -16,6 +16,8 @@ from jettison.version import VERSION
 
 COMMANDS = {
     "build": "build an image from a Dockerfile",
+    "why": "tell why the steps of the last build ran",
+    "cache-mount": "list, save, restore and remove cache mounts",
     "lint": "check a Dockerfile",
     "run": "start a container from an image",
     "images": "list the images of the local store",
@@ -98,7 +100,7 @@ def _dispatch(console: Console, argv: list[str]) -> int:
         raise unknown(word, COMMANDS)
     from importlib import import_module
 
-    status: int = import_module(f"jettison.cli.{word}").run(console, rest)
+    status: int = import_module(f"jettison.cli.{word.replace('-', '_')}").run(console, rest)
     return status
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jettison.dataclass import dataclass, field
+from jettison.dataclass import dataclass, field, replace
 from jettison.digests import digest_of
 from jettison.graph.history import entry
 from jettison.graph.ops import GitOp, HttpOp, Op, to_json
@@ -21,10 +21,11 @@ DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 @dataclass(frozen=True, slots=True)
 class ResolvedImage:
-    """A base image as far as lowering needs it."""
+    """A base image as far as lowering needs it. `digest` is its manifest's."""
 
     name: str
     config: ImageConfig
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class Remote:
 class Settings:
     """What the request says about all stages.
 
-    `no_cache` is empty, {"*"}, or labels of stages. `pin` asks what a URL or a git ref stands for.
+    `no_cache` is empty, {"*"}, or stages: LABEL, or LABEL:LINE with an instruction's first line.
+    `pin` asks what a URL or a git ref stands for.
     """
 
     escape: str
@@ -80,12 +82,19 @@ class Lowering:
         vertex_id = digest_of([to_json(op), list(inputs)])
         # Counted also where the step is another stage's already: its successors keep their numbers.
         name = f"[{state.plan.label} {state.number()}] {text}"
-        if vertex_id not in self.vertices:
-            forced = op.TYPE != "source" and bool(self.settings.no_cache & {"*", state.plan.label})
-            self.vertices[vertex_id] = Vertex(
-                vertex_id, op, inputs, base, name, state.plan.label, location, forced
-            )
+        known = self.vertices.get(vertex_id)
+        if known is None or not known.forced:
+            label = state.plan.label
+            forced = bool(self.settings.no_cache) and op.TYPE != "source" and self._forced(label, location)
+            if known is None:
+                self.vertices[vertex_id] = Vertex(vertex_id, op, inputs, base, name, label, location, forced)
+            elif forced:
+                self.vertices[vertex_id] = replace(known, forced=True)
         return vertex_id
+
+    def _forced(self, label: str, location: Location | None) -> bool:
+        line = location.first_line if location else 0
+        return not self.settings.no_cache.isdisjoint(("*", label, f"{label}:{line}"))
 
     def resolved(self, origin: Origin, platform: Platform) -> ResolvedImage:
         """The image that was found for an origin before lowering began."""

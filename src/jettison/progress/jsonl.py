@@ -26,6 +26,7 @@ _TYPES: dict[str, Any] = {
         events.StepOutput,
         events.StepProgress,
         events.StepFinished,
+        events.StepExplained,
         events.Warned,
         events.Exported,
         events.BuildFinished,

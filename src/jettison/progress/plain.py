@@ -12,6 +12,7 @@ from jettison.events import (
     ContextFetched,
     Event,
     Exported,
+    StepExplained,
     StepFinished,
     StepOutput,
     StepProgress,
@@ -84,6 +85,8 @@ class Plain:
                 return [f"base {event.name} from {event.origin} {event.digest}".rstrip()]
             case ContextFetched():
                 return [fetched(event)]
+            case StepExplained():
+                return [explained(event)]
             case Warned():
                 return [warning(event)]
             case Exported():
@@ -147,6 +150,11 @@ def fetched(event: ContextFetched) -> str:
     if event.size:
         parts.append(f"({size_text(event.size)})")
     return " ".join(parts)
+
+
+def explained(event: StepExplained) -> str:
+    """Why a step ran."""
+    return f"why {event.name}: {'; '.join(event.reasons)}"
 
 
 def warning(event: Warned) -> str:

@@ -14,6 +14,7 @@ from jettison.events import (
     ContextFetched,
     Event,
     Exported,
+    StepExplained,
     StepFinished,
     StepOutput,
     StepProgress,
@@ -21,7 +22,7 @@ from jettison.events import (
     Warned,
 )
 from jettison.progress.lines import LineBuffer, duration, size_text
-from jettison.progress.plain import exported, failure_of, fetched, finished, started, warning
+from jettison.progress.plain import explained, exported, failure_of, fetched, finished, started, warning
 
 _REFRESH = 0.1
 _FIRST = 0.15
@@ -97,6 +98,8 @@ class Terminal:
                 return [self._paint(f"  base {event.name} from {event.origin}", _DIM)]
             case ContextFetched():
                 return [self._paint(f"  {fetched(event)}", _DIM)]
+            case StepExplained():
+                return [self._paint(explained(event), _DIM)]
             case Warned():
                 return [self._paint(warning(event), _YELLOW)]
             case Exported():

@@ -34,6 +34,20 @@ class Solution:
     cached: int = 0
 
 
+@dataclass(slots=True)
+class Trace:
+    """What steps were made of and what became of them, for explanations; filled while the build runs.
+
+    `keys` are all definition keys, `inputs` those of content keys that were needed. `states` is "cached",
+    "ran", "failed", or "unsure" where files changed while they were read; steps not reached have none.
+    """
+
+    keys: dict[str, CacheKey] = field(default_factory=dict)
+    inputs: dict[str, list[list[str] | str]] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
+    results: dict[str, Layers] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class _Work:
     """What every step needs."""
@@ -44,6 +58,7 @@ class _Work:
     cache: Cache
     executor: Executor
     emit: Emit
+    trace: Trace
     unsure: set[str] = field(default_factory=set)
     """Vertices whose definition key does not fit what they were made of, as files changed meanwhile."""
 
@@ -88,8 +103,9 @@ def solve(
     emit: Emit,
     cancel: threading.Event,
     slots: Slots,
+    trace: Trace | None = None,
 ) -> Solution:
-    """Bring about every target's result.
+    """Bring about every target's result, and fill `trace` on the way if something has to be done.
 
     Steps run in threads of their own, as many at a time as `slots` says. The first error sets `cancel`,
     waits for what runs to end, and is raised. Raises Cancelled when `cancel` was set from outside.
@@ -111,7 +127,10 @@ def solve(
                 emit(StepFinished(now, vertex.short, vertex.name, vertex.stage, True, 0.0))
                 solution.cached += 1
     if todo:
-        work = _Work(graph, keys, tainted, cache, executor, emit)
+        trace = trace or Trace()
+        trace.keys, trace.results = keys, state.results
+        trace.states = dict.fromkeys(state.results, "cached")
+        work = _Work(graph, keys, tainted, cache, executor, emit, trace)
         _run(work, state, solution, cancel, slots)
     solution.layers = state.results
     return solution
@@ -141,12 +160,14 @@ def _run(work: _Work, state: SolverState, solution: Solution, cancel: threading.
         done = _next(finished, state, slots, start)
         if done.error is not None:
             state.running.discard(done.vertex)
+            work.trace.states[done.vertex] = "failed"
             if failure is None or isinstance(failure, Cancelled):
                 failure = done.error
             cancel.set()
             continue
         state.finish(done.vertex, done.layers)
         solution.created[done.vertex] = done.created
+        work.trace.states.setdefault(done.vertex, "cached" if done.cached else "ran")
         if done.cached:
             solution.cached += 1
         else:
@@ -205,6 +226,7 @@ def _carry_out(work: _Work, vertex: Vertex, inputs: dict[str, Layers], started: 
         work.executor.execute(vertex, inputs)
         return _Done(vertex.id, layers, started)
     by_content = content_key(to_json(vertex.op), work.executor.content_inputs(vertex, inputs))
+    work.trace.inputs[vertex.id] = by_content.parts["inputs"]
     with work.executor.exclusive(key.digest) as waited:
         if not vertex.forced:
             # Somebody else may have built it while this process waited for the lock.
@@ -223,6 +245,8 @@ def _carry_out(work: _Work, vertex: Vertex, inputs: dict[str, Layers], started: 
         clock = time.perf_counter()
         built = work.executor.execute(vertex, inputs)
         keys = [by_content] if built.sure else []
+        if not built.sure:
+            work.trace.states[vertex.id] = "unsure"
         if not built.sure or not work.unsure.isdisjoint(inputs):
             work.unsure.add(vertex.id)
         else:

@@ -41,6 +41,14 @@ CREATE TABLE cache_mounts (
 CREATE TABLE remembered (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
+BUILDS = """
+CREATE TABLE IF NOT EXISTS builds (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, folder BLOB NOT NULL, file BLOB NOT NULL,
+    data BLOB NOT NULL
+)
+"""
+"""What `jettison why` compares. Made by the first build that has something to say, also in older stores."""
+
 
 class Database:
     """A connection that all threads of a process share, one at a time; SQLite keeps processes apart."""

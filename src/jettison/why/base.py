@@ -1,0 +1,103 @@
+"""What is kept of a build for explanations, and what an explanation is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jettison.dataclass import dataclass, field, fields
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One vertex of a build, as far as another build is compared with it.
+
+    `state` is "cached", "ran", "failed", "unsure" (ran, but files changed meanwhile) or "" (not reached);
+    `result` stands for its layers ("" for none), `content` for the context files it reads, and `read` are
+    the inputs of its content key. `forced` is the option that made it run.
+    """
+
+    id: str
+    stage: str
+    name: str
+    lines: tuple[int, int]
+    op: dict[str, Any]
+    key: str
+    inputs: tuple[str, ...]
+    state: str
+    result: str
+    content: str = ""
+    read: tuple[Any, ...] = ()
+    forced: str = ""
+    image: str = ""
+    """The digest of a base image."""
+
+    @property
+    def text(self) -> str:
+        """The instruction as it stands in the Dockerfile, in one line."""
+        return " ".join(self.name.partition("] ")[2].split())
+
+    @property
+    def ran(self) -> bool:
+        """Whether it was carried out. Base images are not: they are fetched."""
+        return self.state in ("ran", "failed", "unsure") and self.op["type"] != "source"
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A build in which something ran. `at` is in seconds since the epoch, `steps` are in building order.
+
+    `folder` is its context, `file` its Dockerfile. `values` are the variables that each stage sets, as
+    {stage: {NAME: ("ARG" or "ENV", value)}}; the stage "" holds what stands before the first FROM.
+    """
+
+    at: float
+    folder: str
+    file: str
+    generation: int
+    values: dict[str, dict[str, tuple[str, str]]]
+    steps: tuple[Step, ...]
+    error: str = ""
+    by_id: dict[str, Step] = field(default_factory=dict)
+    by_key: dict[str, Step] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.by_id.update((step.id, step) for step in self.steps)
+        self.by_key.update((step.key, step) for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One input that differed, in words. `kind` is for programs.
+
+    Kinds: new, forced, command, argument, option, file, base, image, remote, platform, removed, failed,
+    changing, generation. `root` is the step that is to blame, where that is another one.
+    """
+
+    kind: str
+    text: str
+    root: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A step that ran, with the reasons for it; the first is the one to look at."""
+
+    step: Step
+    reasons: tuple[Reason, ...]
+
+
+def to_plain(build: Build) -> dict[str, Any]:
+    """A build as plain data."""
+    out = {name: getattr(build, name) for name in ("at", "folder", "file", "generation", "values", "error")}
+    out["steps"] = [[getattr(step, item.name) for item in fields(step)] for step in build.steps]
+    return out
+
+
+def from_plain(data: dict[str, Any]) -> Build:
+    """The build that `to_plain` made this of."""
+    return Build(**{**data, "steps": tuple(map(_step, data["steps"]))})
+
+
+def _step(row: list[Any]) -> Step:
+    values: list[Any] = [tuple(item) if isinstance(item, list) else item for item in row]
+    return Step(*values)

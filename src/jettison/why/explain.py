@@ -1,0 +1,212 @@
+"""For each step that ran: the inputs in which it differs from the nearest earlier step, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from jettison.dataclass import dataclass, field, replace
+from jettison.store.listings import Listed
+from jettison.why.base import Build, Explained, Reason, Step
+from jettison.why.files import Ignored, changes
+from jettison.why.match import pairs
+from jettison.why.ops import differences, short
+
+Listing = Callable[[str], Sequence[Listed] | None]
+"""The files behind a content digest, or None."""
+
+_NEW = Reason("new", "new step: no earlier build has it")
+
+
+def explain(
+    build: Build, earlier: Sequence[Build], listing: Listing, ignored: Ignored = lambda path: ""
+) -> list[Explained]:
+    """Why the steps of a build ran, in building order, so that causes come before what they caused.
+
+    `earlier` are the builds to compare with, the nearest first.
+    """
+    work = _Explaining(build, earlier, listing, ignored)
+    for step in build.steps:
+        if step.ran or step.op["type"] == "source":
+            work.reasons[step.id] = tuple(work.of(step))
+    return [Explained(step, work.reasons[step.id]) for step in build.steps if step.ran]
+
+
+@dataclass(slots=True)
+class _Explaining:
+    """One build under comparison; `reasons` of steps that come before are known when they are needed."""
+
+    build: Build
+    earlier: Sequence[Build]
+    listing: Listing
+    ignored: Ignored
+    reasons: dict[str, tuple[Reason, ...]] = field(default_factory=dict)
+    _pairs: dict[int, Mapping[str, Step]] = field(default_factory=dict)
+
+    def of(self, step: Step) -> list[Reason]:
+        """The reasons of one step."""
+        if step.forced:
+            return [Reason("forced", f"forced by {step.forced}")]
+        same = next((old.by_key[step.key] for old in self.earlier if step.key in old.by_key), None)
+        if same is not None:
+            return self._same_key(step, same)
+        best: list[Reason] | None = None
+        for number, old in enumerate(self.earlier):
+            if number not in self._pairs:
+                self._pairs[number] = pairs(self.build, old)
+            other = self._pairs[number].get(step.id)
+            if other is not None:
+                found = self._compared(step, other, old)
+                if best is None or len(found) < len(best):
+                    best = found
+                if len(best) == 1:
+                    break
+        return best if best is not None else [_NEW]
+
+    def _same_key(self, step: Step, same: Step) -> list[Reason]:
+        """All that can be known beforehand was as it is now: what happened to the result?"""
+        old = next(build for build in self.earlier if build.by_key.get(step.key) is same)
+        below = self._inputs(step, same, old)
+        if below:
+            return below
+        if same.state == "failed":
+            return [Reason("failed", "it failed the last time")]
+        if same.state == "unsure":
+            return [Reason("changing", "its files changed while they were copied the last time")]
+        if not same.state:
+            return [Reason("new", "new step: the build before ended before it was reached")]
+        return [Reason("removed", "its record was removed from the cache")]
+
+    def _compared(self, step: Step, other: Step, old: Build) -> list[Reason]:
+        values = (self._values(self.build, step), self._values(old, other))
+        own = differences(step.op, other.op, (step.text, other.text), values)
+        if step.op["type"] == "source":
+            return _image(step, other)
+        if step.content and other.content and step.content != other.content:
+            own.append(Reason("file", self._files(other.content, step.content, step)))
+        below = self._inputs(step, other, old)
+        if any(reason.kind in ("image", "platform") for reason in below) and not any(
+            r.kind == "command" for r in own
+        ):
+            # The variables of an image come with it.
+            found = below + own
+        else:
+            found = own + below
+        found = list(dict.fromkeys(found))
+        if found:
+            return found
+        if self.build.generation != old.generation:
+            change = f"cache generation {old.generation} → {self.build.generation}"
+            return [Reason("generation", f"an earlier jettison made its record ({change})")]
+        return [Reason("removed", "its record was removed from the cache")]
+
+    @staticmethod
+    def _values(build: Build, step: Step) -> dict[str, tuple[str, str]]:
+        everywhere = {name: value for table in build.values.values() for name, value in table.items()}
+        return {**everywhere, **build.values.get(step.stage, {})}
+
+    def _files(self, old: str, new: str, step: Step | None = None) -> str:
+        before, now = self.listing(old), self.listing(new)
+        if before is None or now is None:
+            return "its files changed (which of them is not known any more)"
+        inside = step is not None and step.op.get("context") == ""
+        text = changes(before, now, self.ignored if inside else lambda path: "")
+        return text or "its files are selected in another way"
+
+    def _inputs(self, step: Step, other: Step, old: Build) -> list[Reason]:
+        """What is different below the step: its base first, then what it copies from and mounts."""
+        out: list[Reason] = []
+        theirs = _roles(other)
+        for role, at in _roles(step).items():
+            mine = self.build.by_id[step.inputs[at]]
+            if role not in theirs:
+                continue
+            its = old.by_id[other.inputs[theirs[role]]]
+            reason = self._input(mine, its, role)
+            if reason is not None and role == "source":
+                reason = self._copied(step, other, reason)
+            if reason is not None:
+                out.append(reason)
+        return out
+
+    def _copied(self, step: Step, other: Step, reason: Reason) -> Reason | None:
+        """COPY --from: which of the files that it takes are different."""
+        new, old = step.read[-1:], other.read[-1:]
+        if not new or not old or not isinstance(new[0], str) or not isinstance(old[0], str):
+            return reason
+        if new == old:
+            return None
+        if reason.kind != "base":
+            return reason
+        stage = self.build.by_id[step.inputs[-1]].stage
+        return Reason("file", f"{self._files(old[0], new[0])} (from the stage {stage})")
+
+    def _input(self, mine: Step, its: Step, role: str) -> Reason | None:
+        if (mine.result and mine.result == its.result) or (
+            mine.key == its.key and not mine.ran and not its.ran
+        ):
+            return None
+        reasons = self.reasons.get(mine.id, ())
+        first = reasons[0] if reasons else None
+        if mine.op["type"] == "source":
+            return next(iter(_image(mine, its)), None)
+        what = (
+            "its base"
+            if role == "base"
+            else "what it copies from"
+            if role == "source"
+            else f"the mount at {role}"
+        )
+        if mine.ran and first is not None:
+            if first.kind in ("image", "remote", "platform"):
+                return first
+            if mine.stage == "image" and first.kind == "file":
+                return replace(first, text=f"{what}: {first.text}", root=mine.name)
+            if mine.stage == "image" and mine.op["type"] in ("http", "git"):
+                return first
+            if first.kind == "new":
+                return Reason("base", f"{what} changed: {mine.name} is new", mine.name)
+            root = first.root if first.kind == "base" and first.root else mine.name
+            return Reason("base", f"{what} changed: {root} ran again with another result", root)
+        if mine.name != its.name:
+            text = f"{what} changed: it is {short(mine.name)}, was {short(its.name)}"
+        elif mine.key != its.key:
+            text = f"{what} changed: {mine.name} has another result, known from an earlier build"
+        else:
+            text = f"{what} changed: {mine.name} was built again meanwhile, with another result"
+        return Reason("base", text, mine.name)
+
+
+def _roles(step: Step) -> dict[str, int]:
+    """What each input is to a step: "base", "source", or the target of a mount."""
+    op = step.op
+    if not step.inputs:
+        return {}
+    if op["type"] == "run":
+        out = {"base": 0} if op.get("has_base", True) else {}
+        for mount in op.get("mounts", ()):
+            if mount.get("input", -1) >= 0:
+                out[mount["target"]] = mount["input"]
+        return out
+    based = op["type"] == "mkdir" or (op["type"] == "copy" and op.get("has_base", False))
+    out = {"base": 0} if based else {}
+    if len(step.inputs) > based:
+        out["source"] = int(based)
+    return out
+
+
+def _image(mine: Step, its: Step) -> list[Reason]:
+    name, other = mine.text.removeprefix("FROM "), its.text.removeprefix("FROM ")
+    if mine.op.get("platform") != its.op.get("platform"):
+        return [Reason("platform", f"platform {its.op.get('platform')} → {mine.op.get('platform')}")]
+    if name != other:
+        return [Reason("image", f"base image changed: {short(other)} → {short(name)}")]
+    if mine.op["diff_ids"] == its.op["diff_ids"]:
+        return []
+    if mine.image and its.image and mine.image != its.image:
+        return [Reason("image", f"base image moved: {name}: {_digest(its.image)} → {_digest(mine.image)}")]
+    ids = [_digest((step.op["diff_ids"] or ["nothing"])[-1]) for step in (its, mine)]
+    return [Reason("image", f"base image moved: {name}: layer {ids[0]} → {ids[1]}")]
+
+
+def _digest(text: str) -> str:
+    return text[:19] + "…" if len(text) > 19 else text

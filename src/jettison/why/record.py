@@ -1,0 +1,157 @@
+"""The latest builds in the store's database: taken down when something ran, given back for comparison."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Mapping
+
+from jettison.cache.key import GENERATION
+from jettison.digests import canonical_json, digest_of
+from jettison.dockerfile.instructions import Arg, Dockerfile, Env
+from jettison.graph.ops import SourceOp, to_json
+from jettison.graph.vertex import BuildGraph, Vertex
+from jettison.solver.solve import Trace
+from jettison.store.database import BUILDS, Database
+from jettison.why.base import Build, Step, from_plain, to_plain
+
+KEPT = 64
+"""Builds that the store remembers, and at most this many of one Dockerfile:"""
+KEPT_OF_ONE = 12
+
+
+def take_down(
+    graph: BuildGraph,
+    trace: Trace,
+    dockerfile: Dockerfile,
+    arguments: Mapping[str, str],
+    images: Mapping[str, str],
+    no_cache: tuple[str, ...],
+    place: tuple[str, str],
+    at: float,
+    error: str = "",
+) -> Build:
+    """The build as it is kept. `images` are digests of base images by step name and platform.
+
+    `place` is where it was built from: context and Dockerfile.
+    """
+    steps = tuple(_step(vertex, trace, images, no_cache) for vertex in graph.vertices.values())
+    return Build(at, *place, GENERATION, variables(dockerfile, arguments), steps, error)
+
+
+def _step(vertex: Vertex, trace: Trace, images: Mapping[str, str], no_cache: tuple[str, ...]) -> Step:
+    key = trace.keys[vertex.id]
+    layers = trace.results.get(vertex.id)
+    where = vertex.location
+    image = ""
+    if isinstance(vertex.op, SourceOp):
+        image = images.get(f"{vertex.name.rpartition('FROM ')[2]} {vertex.op.platform}", "")
+    return Step(
+        vertex.id,
+        vertex.stage,
+        vertex.name,
+        (where.first_line, where.last_line) if where else (0, 0),
+        to_json(vertex.op),
+        key.digest,
+        vertex.inputs,
+        trace.states.get(vertex.id, ""),
+        digest_of(list(layers)) if layers is not None else "",
+        key.parts.get("content", ""),
+        tuple(trace.inputs.get(vertex.id, ())),
+        _forced_by(vertex, no_cache) if vertex.forced else "",
+        image,
+    )
+
+
+def _forced_by(vertex: Vertex, no_cache: tuple[str, ...]) -> str:
+    if "*" not in no_cache:
+        for text in no_cache:
+            stage, _, line = text.partition(":")
+            named = stage.lower() == vertex.stage.lower() or f"stage-{stage}" == vertex.stage
+            where = vertex.location
+            if named and (not line or (where and where.first_line <= int(line) <= where.last_line)):
+                return f"--no-cache={text}"
+    return "--no-cache"
+
+
+def variables(dockerfile: Dockerfile, arguments: Mapping[str, str]) -> dict[str, dict[str, tuple[str, str]]]:
+    """What ARG and ENV set in each stage, with build arguments; other variables in values stay as written."""
+    out: dict[str, dict[str, tuple[str, str]]] = {"": {}}
+    for arg in dockerfile.global_args:
+        for name, default in arg.items:
+            out[""][name] = ("ARG", arguments.get(name, default or ""))
+    for stage in dockerfile.stages:
+        own = out[stage.name or f"stage-{stage.index}"] = {}
+        for item in stage.instructions:
+            if isinstance(item, Arg):
+                for name, default in item.items:
+                    fallback = default if default is not None else out[""].get(name, ("", ""))[1]
+                    own.setdefault(name, ("ARG", arguments.get(name, fallback)))
+            elif isinstance(item, Env):
+                own.update((name, ("ENV", value)) for name, value in item.pairs)
+    return out
+
+
+def keep(db: Database, build: Build) -> None:
+    """Remember a build; the oldest ones are forgotten."""
+    data = zlib.compress(canonical_json(to_plain(build)), 1)
+    with db.transaction():
+        db.write(BUILDS)
+        db.write(
+            "INSERT INTO builds (at, folder, file, data) VALUES (?, ?, ?, ?)",
+            (build.at, os.fsencode(build.folder), os.fsencode(build.file), data),
+        )
+        db.write(
+            "DELETE FROM builds WHERE number <= (SELECT max(number) FROM builds) - ? OR number IN"
+            " (SELECT number FROM builds WHERE folder = ? AND file = ?"
+            " ORDER BY number DESC LIMIT -1 OFFSET ?)",
+            (KEPT, os.fsencode(build.folder), os.fsencode(build.file), KEPT_OF_ONE),
+        )
+
+
+def latest(db: Database, folder: str = "") -> int | None:
+    """The number of the last build in which something ran, of one folder or of all; None if there is none."""
+    db.write(BUILDS)
+    where, values = ("WHERE folder = ?", (os.fsencode(folder),)) if folder else ("", ())
+    rows = db.read(f"SELECT max(number) FROM builds {where}", values)
+    return rows[0][0] if rows else None
+
+
+def read(db: Database, number: int) -> Build:
+    """The build of a number that `latest` gave."""
+    return _read(db.read("SELECT data FROM builds WHERE number = ?", (number,))[0][0])
+
+
+def before(db: Database, build: Build, number: int | None = None) -> list[Build]:
+    """What a build is compared with, the nearest first: earlier ones of its Dockerfile, or else of others.
+
+    A checkout in a new folder finds what was built in the old one.
+    """
+    db.write(BUILDS)
+    below = "number < ?" if number is not None else "? IS NULL"
+    place = (os.fsencode(build.folder), os.fsencode(build.file))
+    rows = db.read(
+        f"SELECT data FROM builds WHERE folder = ? AND file = ? AND {below} ORDER BY number DESC LIMIT ?",
+        (*place, number, KEPT_OF_ONE),
+    )
+    rows = rows or db.read(
+        f"SELECT data FROM builds WHERE {below} ORDER BY number DESC LIMIT ?", (number, KEPT_OF_ONE)
+    )
+    return [_read(row[0]) for row in rows]
+
+
+def cache_mount_users(db: Database) -> dict[str, str]:
+    """The stage that used each cache mount last, as far as builds are remembered."""
+    db.write(BUILDS)
+    out: dict[str, str] = {}
+    for (data,) in db.read("SELECT data FROM builds ORDER BY number DESC"):
+        for step in _read(data).steps:
+            for mount in step.op.get("mounts", ()):
+                if mount["type"] == "cache":
+                    out.setdefault(mount["id"], step.stage)
+    return out
+
+
+def _read(data: bytes) -> Build:
+    return from_plain(json.loads(zlib.decompress(data)))
