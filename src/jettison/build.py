@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 from jettison.checks import checks_of
 from jettison.config import Config
 from jettison.errors import JettisonError, SandboxError
-from jettison.events import BuildFinished, BuildStarted, Emit, StepProgress
+from jettison.events import BuildFinished, BuildStarted, Emit, StepProgress, Warned
 from jettison.executor.contexts import Context, ContextCopies, open_context_of
 from jettison.executor.load import idle_cores
 from jettison.executor.local import LocalExecutor, StoreCache
-from jettison.graph.ops import CopyOp
+from jettison.graph.ops import CopyOp, RunOp
 from jettison.graph.stages import Origin
 from jettison.graph.vertex import BuildGraph
 from jettison.inputs import (
@@ -119,6 +119,8 @@ def _build(
         checks_of(store, dockerfile, data, folder, path),
     )
     graph = plan.graph
+    if request.cache_mounts:
+        _warn_unused_mounts(request, graph, emit)
     opened = _open_contexts(fetch_contexts(contexts, _used(graph), fetching), named, main, path, store)
     emit(BuildStarted(time.time(), tuple(t.name for t in graph.targets), len(graph.vertices), graph.skipped))
     executor = LocalExecutor(
@@ -152,6 +154,14 @@ def _place(main: MainContext, path: str) -> tuple[str, str]:
     from jettison.why.ops import short
 
     return short(main.request.context), main.request.file
+
+
+def _warn_unused_mounts(request: BuildRequest, graph: BuildGraph, emit: Emit) -> None:
+    ops = [vertex.op for vertex in graph.vertices.values()]
+    used = {mount.id for op in ops if isinstance(op, RunOp) for mount in op.mounts if mount.type == "cache"}
+    for name in request.cache_mounts.keys() - used:
+        there = f"; there are {', '.join(sorted(used))}" if used else ""
+        emit(Warned(time.time(), f"--cache-mount id={name}: no step of this build has such a mount{there}"))
 
 
 def _slots(request: BuildRequest) -> Slots:
@@ -242,7 +252,7 @@ def _remotes(request: BuildRequest, config: Config, store: Store, cancel: thread
 
 
 def _run_settings(request: BuildRequest, config: Config, plan: Plan) -> RunSettings:
-    from jettison.executor.run import RunSettings
+    from jettison.executor.run import CacheMounts, RunSettings
     from jettison.sandbox.oci import choose
 
     return RunSettings(
@@ -251,6 +261,7 @@ def _run_settings(request: BuildRequest, config: Config, plan: Plan) -> RunSetti
         proxies=plan.proxies,
         ssh=agent_sockets(request),
         resolv_conf=_resolv_conf(),
+        cache_mounts=CacheMounts(request.cache_mounts, request.no_cache_mounts),
     )
 
 

@@ -100,8 +100,13 @@ def _dispatch(console: Console, argv: list[str]) -> int:
         raise unknown(word, COMMANDS)
     from importlib import import_module
 
-    status: int = import_module(f"jettison.cli.{word.replace('-', '_')}").run(console, rest)
+    status: int = import_module(module_of(word)).run(console, rest)
     return status
+
+
+def module_of(command: str) -> str:
+    """The module of a command."""
+    return f"jettison.cli.{command.replace('-', '_')}"
 
 
 def _failed(console: Console, error: BaseException) -> int:

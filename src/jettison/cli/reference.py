@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from jettison.cli.main import COMMANDS
+from jettison.cli.main import COMMANDS, module_of
 from jettison.cli.options import Command, Option, spelled
 from jettison.cli.overview import EXAMPLES, VARIABLES
 
@@ -37,7 +37,7 @@ def markdown() -> str:
         *(f"| `{name}` | {_cell(what)} |" for name, what in VARIABLES),
     ]
     for name in COMMANDS:
-        lines += ["", *_section(import_module(f"jettison.cli.{name}").COMMAND)]
+        lines += ["", *_section(import_module(module_of(name)).COMMAND)]
     return "\n".join(lines) + "\n"
 
 

@@ -236,11 +236,17 @@ class StepMounts:
                 os.chmod(folder, item.mode)
 
         name = item.id
-        if item.sharing == "locked":
+        own = self.settings.cache_mounts.folders.get(name)
+        if item.sharing == "locked" or (own is not None and item.sharing == "private"):
             self.stack.enter_context(self.store.lock(f"cache-run-{name}", cancel=self.cancel))
         elif item.sharing == "private":
             name = self._free_copy(name)
-        return self.store.cache_mount(name, seed)
+        if own is not None:
+            return _own_folder(own, item, self.vertex)
+        from jettison.store import cache_mounts
+
+        self.settings.cache_mounts.begin(name, self.store)
+        return self.stack.enter_context(cache_mounts.in_use(self.store, name, seed, self.cancel))
 
     def _free_copy(self, name: str) -> str:
         """A cache that no other step uses at the moment: the first of its numbered copies that is free."""
@@ -280,6 +286,21 @@ class StepMounts:
         os.chown(name, item.uid or 0, item.gid or 0)
         os.chmod(name, 0o600 if item.mode is None else item.mode)
         return name
+
+
+def _own_folder(folder: str, item: MountOp, vertex: Vertex) -> str:
+    """A folder of the caller's in place of a cache mount; a new one is made as the Dockerfile wants it."""
+    try:
+        if not os.path.isdir(folder):
+            os.makedirs(folder)
+            os.chown(folder, item.uid or 0, item.gid or 0)
+            os.chmod(folder, 0o755 if item.mode is None else item.mode)
+    except OSError as error:
+        raise SourceError(
+            f"--cache-mount id={item.id}: cannot use the folder {folder}: {error.strerror}",
+            location=vertex.location,
+        ) from error
+    return folder
 
 
 class _Busy(Exception):

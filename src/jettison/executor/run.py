@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
-from jettison.dataclass import dataclass
+from jettison.dataclass import dataclass, field
 from jettison.errors import SandboxError, StepFailed
 from jettison.executor.mounts import StepMounts, mount_targets
 from jettison.graph.ops import RunOp
@@ -26,6 +26,30 @@ _TAIL_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
+class CacheMounts:
+    """How one build treats cache mounts: `folders` of the caller's to use instead, by id.
+
+    With `anew` each begins empty when a step of the build uses it first.
+    """
+
+    folders: Mapping[str, str] = field(default_factory=dict)
+    anew: bool = False
+    _begun: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self, name: str, store: Store) -> None:
+        """Called before a step uses a cache mount of the store."""
+        if not self.anew:
+            return
+        from jettison.store.cache_mounts import empty
+
+        with self._lock:
+            if name not in self._begun:
+                empty(store, name)
+                self._begun.add(name)
+
+
+@dataclass(frozen=True, slots=True)
 class RunSettings:
     """What every RUN of a build shares. `secrets` gives a secret's value by id, or None where there is none.
 
@@ -37,6 +61,7 @@ class RunSettings:
     proxies: Mapping[str, str]
     ssh: Mapping[str, str]
     resolv_conf: bytes | None
+    cache_mounts: CacheMounts = field(default_factory=CacheMounts)
 
 
 def run(

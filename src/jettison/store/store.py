@@ -97,6 +97,10 @@ class Store:
         """
         return locked(f"{self.root}/locks/{_file_name(name)}", on_wait, cancel)
 
+    def cache_mount_folder(self, mount_id: str) -> str:
+        """Where a cache mount is, or would be."""
+        return f"{self.root}/cache-mounts/{_file_name(mount_id)}"
+
     def cache_mount(self, mount_id: str, seed: Callable[[str], None] | None = None) -> str:
         """The folder of a cache mount.
 
@@ -104,7 +108,7 @@ class Store:
         """
         import time
 
-        folder = f"{self.root}/cache-mounts/{_file_name(mount_id)}"
+        folder = self.cache_mount_folder(mount_id)
         now = time.time()
         if not os.path.isdir(folder):
             with self.lock(f"cache-mount-{mount_id}"), faults("making a cache mount", self.root):
