@@ -74,22 +74,15 @@ def build(
         secrets=tuple(secrets),
         ssh=tuple(ssh),
         outputs=(outputs,) if isinstance(outputs, Output) else tuple(outputs),
-        platform=platform,
         no_cache=(("*",) if no_cache else ()) if isinstance(no_cache, bool) else _several(no_cache),
         no_cache_mounts=no_cache_mounts,
         cache_mounts={name: os.path.abspath(folder) for name, folder in (cache_mounts or {}).items()},
-        explain=explain,
-        pull=pull,
-        push=push,
-        load=load,
-        compression=compression,
-        compression_level=compression_level,
-        jobs=jobs,
-        network=network,
+        explain=explain, platform=platform,
+        pull=pull, push=push, load=load, jobs=jobs, network=network, runtime=runtime,
+        compression=compression, compression_level=compression_level,
         hosts=tuple(hosts),
         environment=_environment(environment),
-        runtime=runtime,
-    )
+    )  # fmt: skip
     return build_request(request, on_event=on_event, cancel=cancel, root=root, config=config)
 
 

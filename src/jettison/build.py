@@ -135,25 +135,31 @@ def _build(
         images=wants_images(request),
         downloads=downloads,
     )
+    solution = _solve(plan, executor, main, path, cancel)
+    return solution, export(request, plan, solution, store, access, emit)
+
+
+def _solve(
+    plan: Plan, executor: LocalExecutor, main: MainContext, path: str, cancel: threading.Event
+) -> Solution:
+    """Carry out the steps; what ran, and why, is kept for `jettison why`, also when the build fails."""
     trace = Trace()
+    store, emit, slots = executor.store, executor.emit, _slots(main.request)
     try:
-        solution = solve(graph, StoreCache(store), executor, emit, cancel, _slots(request), trace)
+        return solve(plan.graph, StoreCache(store), executor, emit, cancel, slots, trace)
     finally:
         executor.finish()
         if any(state != "cached" for state in trace.states.values()):
             from jettison.why.telling import tell
 
-            tell(store, plan, trace, request, _place(main, path), emit)
-    return solution, export(request, plan, solution, store, access, emit)
+            tell(store, plan, trace, main.request, _place(main, path), emit)
 
 
 def _place(main: MainContext, path: str) -> tuple[str, str]:
     """What builds are told apart by: where the context and the Dockerfile are."""
     if not main.fetched:
         return os.path.realpath(main.folder), os.path.realpath(path) if path else ""
-    from jettison.why.ops import short
-
-    return short(main.request.context), main.request.file
+    return main.request.context, main.request.file
 
 
 def _warn_unused_mounts(request: BuildRequest, graph: BuildGraph, emit: Emit) -> None:

@@ -154,12 +154,13 @@ def _forced(stages: StageGraph, names: Sequence[str]) -> frozenset[str]:
     """--no-cache as lowering takes it: labels of stages, and LABEL:LINE with an instruction's first line."""
     out: set[str] = set()
     for name in names:
+        if name == "*":
+            out.add(name)
+            continue
         stage, colon, line = name.partition(":")
-        if name == "*" or not colon:
-            out.add(name if name == "*" else stages.find(name).label)
-        else:
-            plan = stages.find(stage)
-            out.add(f"{plan.label}:{_first_line(plan, line, name)}")
+        # Stages without a name may go by the one that progress shows.
+        plan = next((plan for plan in stages.plans if plan.label == stage), None) or stages.find(stage)
+        out.add(f"{plan.label}:{_first_line(plan, line, name)}" if colon else plan.label)
     return frozenset(out)
 
 

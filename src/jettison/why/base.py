@@ -56,7 +56,6 @@ class Build:
     generation: int
     values: dict[str, dict[str, tuple[str, str]]]
     steps: tuple[Step, ...]
-    error: str = ""
     by_id: dict[str, Step] = field(default_factory=dict)
     by_key: dict[str, Step] = field(default_factory=dict)
 
@@ -88,7 +87,7 @@ class Explained:
 
 def to_plain(build: Build) -> dict[str, Any]:
     """A build as plain data."""
-    out = {name: getattr(build, name) for name in ("at", "folder", "file", "generation", "values", "error")}
+    out = {name: getattr(build, name) for name in ("at", "folder", "file", "generation", "values")}
     out["steps"] = [[getattr(step, item.name) for item in fields(step)] for step in build.steps]
     return out
 

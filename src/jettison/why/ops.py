@@ -79,8 +79,9 @@ def _variables(
         now, before = ({name: table[name][1] for name in named if name in table} for table in values)
     for name in dict.fromkeys((*now, *before)):
         if now.get(name) != before.get(name):
-            word = (values[0].get(name) or values[1].get(name) or ("ENV",))[0]
-            yield Reason("argument", f"{word} {name} {_values(name, before.get(name), now.get(name))}")
+            own = values[0].get(name) or values[1].get(name)
+            change = f"{own[0] if own else 'ENV'} {name} {_values(name, before.get(name), now.get(name))}"
+            yield Reason("argument", change if own else f"{change} (of the base image)")
 
 
 def _env(op: dict[str, Any]) -> dict[str, str]:
@@ -163,5 +164,10 @@ def _remote(new: dict[str, Any], old: dict[str, Any]) -> Iterator[Reason]:
 
 def short(text: str) -> str:
     """A text for one line of a message: passwords in addresses left out, cut where it is long."""
-    text = " ".join(_PASSWORD.sub(r"\1…@", text).split())
+    text = " ".join(without_password(text).split())
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def without_password(text: str) -> str:
+    """A text in which no address has a user and a password."""
+    return _PASSWORD.sub(r"\1…@", text)

@@ -30,14 +30,13 @@ def take_down(
     no_cache: tuple[str, ...],
     place: tuple[str, str],
     at: float,
-    error: str = "",
 ) -> Build:
     """The build as it is kept. `images` are digests of base images by step name and platform.
 
     `place` is where it was built from: context and Dockerfile.
     """
     steps = tuple(_step(vertex, trace, images, no_cache) for vertex in graph.vertices.values())
-    return Build(at, *place, GENERATION, variables(dockerfile, arguments), steps, error)
+    return Build(at, *place, GENERATION, variables(dockerfile, arguments), steps)
 
 
 def _step(vertex: Vertex, trace: Trace, images: Mapping[str, str], no_cache: tuple[str, ...]) -> Step:

@@ -18,12 +18,15 @@ from jettison.why import record
 from jettison.why.base import Build, Explained
 from jettison.why.explain import explain
 from jettison.why.files import Ignored
+from jettison.why.ops import without_password
 
 
 def tell(
     store: Store, plan: Plan, trace: Trace, request: BuildRequest, place: tuple[str, str], emit: Emit
 ) -> None:
     """Keep what the steps were made of, and with `explain` emit why they ran. Never ends a build."""
+    folder, file = place
+    place = (without_password(folder), file)
     build = record.take_down(
         plan.graph, trace, plan.dockerfile, plan.arguments, plan.images, request.no_cache, place, time.time()
     )
