@@ -43,8 +43,8 @@ CREATE TABLE remembered (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROW
 
 BUILDS = """
 CREATE TABLE IF NOT EXISTS builds (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, folder BLOB NOT NULL, file BLOB NOT NULL,
-    data BLOB NOT NULL
+    number INTEGER PRIMARY KEY AUTOINCREMENT, version INTEGER NOT NULL, at REAL NOT NULL,
+    folder BLOB NOT NULL, file BLOB NOT NULL, data BLOB NOT NULL
 )
 """
 """What `jettison why` compares. Made by the first build that has something to say, also in older stores."""

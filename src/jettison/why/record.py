@@ -16,6 +16,9 @@ from jettison.solver.solve import Trace
 from jettison.store.database import BUILDS, Database
 from jettison.why.base import Build, Step, from_plain, to_plain
 
+VERSION = 1
+"""Of the data that is kept of a build: what another jettison kept in another form is passed over."""
+
 KEPT = 64
 """Builds that the store remembers, and at most this many of one Dockerfile:"""
 KEPT_OF_ONE = 12
@@ -98,8 +101,8 @@ def keep(db: Database, build: Build) -> None:
     with db.transaction():
         db.write(BUILDS)
         db.write(
-            "INSERT INTO builds (at, folder, file, data) VALUES (?, ?, ?, ?)",
-            (build.at, os.fsencode(build.folder), os.fsencode(build.file), data),
+            "INSERT INTO builds (version, at, folder, file, data) VALUES (?, ?, ?, ?, ?)",
+            (VERSION, build.at, os.fsencode(build.folder), os.fsencode(build.file), data),
         )
         db.write(
             "DELETE FROM builds WHERE number <= (SELECT max(number) FROM builds) - ? OR number IN"
@@ -112,8 +115,9 @@ def keep(db: Database, build: Build) -> None:
 def latest(db: Database, folder: str = "") -> int | None:
     """The number of the last build in which something ran, of one folder or of all; None if there is none."""
     db.write(BUILDS)
-    where, values = ("WHERE folder = ?", (os.fsencode(folder),)) if folder else ("", ())
-    rows = db.read(f"SELECT max(number) FROM builds {where}", values)
+    values = (VERSION, os.fsencode(folder)) if folder else (VERSION,)
+    where = "AND folder = ?" if folder else ""
+    rows = db.read(f"SELECT max(number) FROM builds WHERE version = ? {where}", values)
     return rows[0][0] if rows else None
 
 
@@ -128,15 +132,14 @@ def before(db: Database, build: Build, number: int | None = None) -> list[Build]
     A checkout in a new folder finds what was built in the old one.
     """
     db.write(BUILDS)
-    below = "number < ?" if number is not None else "? IS NULL"
-    place = (os.fsencode(build.folder), os.fsencode(build.file))
+    earlier = "version = ? AND number < ?"
+    values = (VERSION, number if number is not None else 1 << 62)
+    order = "ORDER BY number DESC LIMIT ?"
     rows = db.read(
-        f"SELECT data FROM builds WHERE folder = ? AND file = ? AND {below} ORDER BY number DESC LIMIT ?",
-        (*place, number, KEPT_OF_ONE),
+        f"SELECT data FROM builds WHERE {earlier} AND folder = ? AND file = ? {order}",
+        (*values, os.fsencode(build.folder), os.fsencode(build.file), KEPT_OF_ONE),
     )
-    rows = rows or db.read(
-        f"SELECT data FROM builds WHERE {below} ORDER BY number DESC LIMIT ?", (number, KEPT_OF_ONE)
-    )
+    rows = rows or db.read(f"SELECT data FROM builds WHERE {earlier} {order}", (*values, KEPT_OF_ONE))
     return [_read(row[0]) for row in rows]
 
 
@@ -144,7 +147,7 @@ def cache_mount_users(db: Database) -> dict[str, str]:
     """The stage that used each cache mount last, as far as builds are remembered."""
     db.write(BUILDS)
     out: dict[str, str] = {}
-    for (data,) in db.read("SELECT data FROM builds ORDER BY number DESC"):
+    for (data,) in db.read("SELECT data FROM builds WHERE version = ? ORDER BY number DESC", (VERSION,)):
         for step in _read(data).steps:
             for mount in step.op.get("mounts", ()):
                 if mount["type"] == "cache":
