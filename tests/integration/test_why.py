@@ -260,6 +260,16 @@ def test_mounted_files_that_changed(project: Project) -> None:
     assert found[step] == ("the mount at /s: src/a content changed",)
 
 
+def test_what_is_mounted_from_a_stage(project: Project) -> None:
+    project.write({"a": "1", "b": "1"})
+    step = "RUN --mount=from=one,source=/x,target=/s cat /s/a"
+    project.why(f"FROM scratch AS one\nCOPY a /x/\nCOPY b /y/\nFROM busybox\n{step}\n")
+    project.write({"b": "2"})
+    assert step not in project.why()
+    project.write({"a": "2"})
+    assert project.why()[step] == ("the mount at /s: x/a content changed (from the stage one)",)
+
+
 def test_what_an_address_serves_changed(project: Project, tmp_path: Path) -> None:
     folder = tmp_path / "site"
     folder.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from jettison.dataclass import dataclass, field, replace
 from jettison.store.listings import Listed
@@ -82,7 +83,9 @@ class _Explaining:
         if step.op["type"] == "source":
             return _image(step, other)
         if step.content and other.content and step.content != other.content:
-            own.append(Reason("file", self._files(other.content, step.content, step)))
+            inside = step.op.get("context") == ""
+            files = self._files(other.content, step.content, inside)
+            own.append(Reason("file", files or "its files changed (which of them is not known any more)"))
         below = self._inputs(step, other, old)
         if any(reason.kind in ("image", "platform") for reason in below) and not any(
             r.kind == "command" for r in own
@@ -104,11 +107,11 @@ class _Explaining:
         everywhere = {name: value for table in build.values.values() for name, value in table.items()}
         return {**everywhere, **build.values.get(step.stage, {})}
 
-    def _files(self, old: str, new: str, step: Step | None = None) -> str:
+    def _files(self, old: str, new: str, inside: bool = False) -> str:
+        """Which files differ between two content digests, "" if unknown; `inside`: of the main context."""
         before, now = self.listing(old), self.listing(new)
         if before is None or now is None:
-            return "its files changed (which of them is not known any more)"
-        inside = step is not None and step.op.get("context") == ""
+            return ""
         text = changes(before, now, self.ignored if inside else lambda path: "")
         return text or "its files are selected in another way"
 
@@ -117,28 +120,29 @@ class _Explaining:
         out: list[Reason] = []
         theirs = _roles(other)
         for role, at in _roles(step).items():
-            mine = self.build.by_id[step.inputs[at]]
             if role not in theirs:
                 continue
-            its = old.by_id[other.inputs[theirs[role]]]
+            mine, its = self.build.by_id[step.inputs[at]], old.by_id[other.inputs[theirs[role]]]
             reason = self._input(mine, its, role)
-            if reason is not None and role == "source":
-                reason = self._copied(step, other, reason)
+            if reason is not None and reason.kind == "base" and role != "base":
+                reason = self._taken(
+                    mine, step.read[at : at + 1], other.read[theirs[role] :][:1], role, reason
+                )
             if reason is not None:
                 out.append(reason)
         return out
 
-    def _copied(self, step: Step, other: Step, reason: Reason) -> Reason | None:
-        """COPY --from: which of the files that it takes are different."""
-        new, old = step.read[-1:], other.read[-1:]
+    def _taken(
+        self, mine: Step, new: Sequence[Any], old: Sequence[Any], role: str, reason: Reason
+    ) -> Reason | None:
+        """Of what is copied or mounted from another step, the files that differ; None if they don't."""
         if not new or not old or not isinstance(new[0], str) or not isinstance(old[0], str):
             return reason
         if new == old:
             return None
-        if reason.kind != "base":
-            return reason
-        stage = self.build.by_id[step.inputs[-1]].stage
-        return Reason("file", f"{self._files(old[0], new[0])} (from the stage {stage})")
+        files = self._files(old[0], new[0])
+        where = "" if role == "source" else f"the mount at {role}: "
+        return Reason("file", f"{where}{files} (from the stage {mine.stage})") if files else reason
 
     def _input(self, mine: Step, its: Step, role: str) -> Reason | None:
         if (mine.result and mine.result == its.result) or (

@@ -33,9 +33,10 @@ def changes(old: Sequence[Listed], new: Sequence[Listed], ignored: Ignored = lam
         [f"{path} added" for path in added],
         [f"{path} renamed to {other}" for path, other in renamed.items()],
         [f"{b.path} was {_kind(a)}, is {_kind(b)}" for a, b in both if a.kind != b.kind],
-        [f"{b.path} symlink {a.link} → {b.link}" for a, b in same if a.link != b.link],
+        [f"{b.path} {_link(b)} {a.link or 'none'} → {b.link or 'none'}" for a, b in same if a.link != b.link],
         [f"{b.path} mode {a.mode:o} → {b.mode:o}" for a, b in same if a.mode != b.mode],
-        [f"{b.path} owner {_owner(a)} → {_owner(b)}" for a, b in same if a.owner != b.owner],
+        [f"{b.path} owner {a.owner or '0:0'} → {b.owner or '0:0'}" for a, b in same if a.owner != b.owner],
+        [f"{b.path} extended attributes changed" for a, b in same if a.xattrs != b.xattrs],
     ]
     return "; ".join(_first(group) for group in groups if group)
 
@@ -57,5 +58,5 @@ def _kind(item: Listed) -> str:
     return _NAMES.get(item.kind, f"a {item.kind}")
 
 
-def _owner(item: Listed) -> str:
-    return str(item.owner) or "0:0"
+def _link(item: Listed) -> str:
+    return {"symlink": "symlink", "file": "hard link"}.get(item.kind, "device")
