@@ -93,6 +93,7 @@ FILE_CHANGES: dict[str, tuple[Callable[[Project], object], str]] = {
         "src/a.py content changed (and 1 more); run.sh mode 644 → 755",
     ),
     "added": (lambda p: p.write({"new": "n"}), "new added"),
+    "a hostile name": (lambda p: p.write({"x\x1b[31m\ny": "n"}), "x\\x1b[31m\\ny added"),
     "removed": (lambda p: (p.folder / "Z").unlink(), "Z removed"),
     "renamed": (lambda p: (p.folder / "Z").rename(p.folder / "Y"), "Z renamed to Y"),
     "symlink": (lambda p: link(p, "src"), "link symlink run.sh → src"),

@@ -122,7 +122,9 @@ def _mounts(entry: Entry, content: Iterable[bytes | memoryview], folder: str) ->
         raise StoreError(f"{NAME} of the archive cannot be read", hint=_HINT) from error
     if version != _VERSION:
         raise StoreError(f"the archive has the unknown version {version!r}", hint="use a newer jettison")
-    good = isinstance(ids, list) and all(isinstance(item, str) and 0 < len(item) < 4096 for item in ids)
+    good = isinstance(ids, list) and all(
+        isinstance(item, str) and item.isprintable() and 0 < len(item) < 4096 for item in ids
+    )
     if not good or len(set(ids)) != len(ids):
         raise StoreError(f"{NAME} of the archive names no mounts", hint=_HINT)
     return {mount_id: f"{folder}/{number}" for number, mount_id in enumerate(ids)}

@@ -10,7 +10,7 @@ from jettison.store.listings import Listed
 from jettison.why.base import Build, Explained, Reason, Step
 from jettison.why.files import Ignored, changes
 from jettison.why.match import pairs
-from jettison.why.ops import differences, short
+from jettison.why.ops import differences, printable, short
 
 Listing = Callable[[str], Sequence[Listed] | None]
 """The files behind a content digest, or None."""
@@ -28,7 +28,7 @@ def explain(
     work = _Explaining(build, earlier, listing, ignored)
     for step in build.steps:
         if step.ran or step.op["type"] == "source":
-            work.reasons[step.id] = tuple(work.of(step))
+            work.reasons[step.id] = tuple(replace(r, text=printable(r.text)) for r in work.of(step))
     return [Explained(step, work.reasons[step.id]) for step in build.steps if step.ran]
 
 

@@ -9,6 +9,8 @@ from difflib import SequenceMatcher
 from jettison.why.base import Build, Step
 
 _ALIKE = 0.5
+_NEAR = 30
+"""How many steps are looked at for one that may be the same: Dockerfiles with thousands of steps exist."""
 
 
 def pairs(new: Build, old: Build) -> dict[str, Step]:
@@ -51,7 +53,7 @@ def _aligned(ours: Sequence[Step], theirs: Sequence[Step]) -> list[tuple[Step, S
         elif how == "replace":
             rest = list(theirs[c:d])
             for mine in ours[a:b]:
-                found = max(rest, key=lambda its: _likeness(mine, its), default=None)
+                found = max(rest[:_NEAR], key=lambda its: _likeness(mine, its), default=None)
                 if found is not None and _likeness(mine, found) >= _ALIKE:
                     out.append((mine, found))
                     rest = rest[rest.index(found) + 1 :]

@@ -171,3 +171,10 @@ def short(text: str) -> str:
 def without_password(text: str) -> str:
     """A text in which no address has a user and a password."""
     return _PASSWORD.sub(r"\1…@", text)
+
+
+def printable(text: str) -> str:
+    """A text whose line ends, escapes and undecodable bytes are written out: file names may hold any."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
