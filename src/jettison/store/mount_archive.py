@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol, cast
 
 from jettison.dataclass import replace
 from jettison.errors import StoreError
 from jettison.store import xattrs
 from jettison.store.base import Entry
 from jettison.store.cache_mounts import CacheMount
-from jettison.store.compress import compressor, decompressed
+from jettison.store.compress import decompressed
 from jettison.store.render import entries
 from jettison.store.tar import END, WHITEOUT, header, padding
 from jettison.store.tar_reader import TarReader
@@ -31,26 +32,57 @@ Write = Callable[[bytes], object]
 
 
 def write(mounts: Sequence[CacheMount], compression: str, sink: Write) -> None:
-    """Write an archive of some mounts, which nobody changes meanwhile. Raises StoreError."""
-    packed = compressor(compression, sink)
+    """Write an archive of some mounts, which nobody changes meanwhile, as gzip, zstd or none.
+
+    Raises StoreError.
+    """
+    packer = _packer(compression)
+
+    def out(data: bytes) -> None:
+        if packed := packer.compress(data):
+            sink(packed)
+
     document = json.dumps({"version": _VERSION, "mounts": [mount.id for mount in mounts]}).encode("ascii")
-    first = Entry(NAME, "file", 0o644, size=len(document))
-    try:
-        packed.write(header(first) + document + padding(len(document)))
-        for number, mount in enumerate(mounts):
-            at = os.stat(mount.folder)
-            top = Entry(
-                str(number), "dir", at.st_mode & 0o7777, at.st_uid, at.st_gid, at.st_mtime_ns,
-                xattrs=xattrs.read(mount.folder),
-            )  # fmt: skip
-            packed.write(header(top))
-            for entry in entries(mount.folder):
-                if entry.kind in _KEPT:
-                    _write_entry(packed.write, mount, number, entry)
-        packed.write(END)
-        packed.finish()
-    finally:
-        packed.abort()
+    out(header(Entry(NAME, "file", 0o644, size=len(document))) + document + padding(len(document)))
+    for number, mount in enumerate(mounts):
+        at = os.stat(mount.folder)
+        top = Entry(
+            str(number), "dir", at.st_mode & 0o7777, at.st_uid, at.st_gid, at.st_mtime_ns,
+            xattrs=xattrs.read(mount.folder),
+        )  # fmt: skip
+        out(header(top))
+        for entry in entries(mount.folder):
+            if entry.kind in _KEPT:
+                _write_entry(out, mount, number, entry)
+    out(END)
+    sink(packer.flush())
+
+
+class _Packer(Protocol):
+    """The compressing objects of zlib and zstandard."""
+
+    def compress(self, data: bytes, /) -> bytes: ...
+    def flush(self) -> bytes: ...
+
+
+class _Plain:
+    def compress(self, data: bytes, /) -> bytes:
+        return data
+
+    def flush(self) -> bytes:
+        return b""
+
+
+def _packer(compression: str) -> _Packer:
+    if compression == "gzip":
+        from isal import isal_zlib
+
+        return cast(_Packer, isal_zlib.compressobj(2, isal_zlib.DEFLATED, 31))
+    if compression == "zstd":
+        from zstandard import ZstdCompressor
+
+        return cast(_Packer, ZstdCompressor(level=3, threads=2).compressobj())
+    return _Plain()
 
 
 def _write_entry(out: Write, mount: CacheMount, number: int, entry: Entry) -> None:
