@@ -140,6 +140,10 @@ CHANGES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any], str, str]] = 
         "ARG NPM_TOKEN=hunter1\nRUN true", "ARG NPM_TOKEN=hunter2\nRUN true", {}, {}, RUN,
         "ARG NPM_TOKEN changed (its value is not shown)",
     ),
+    "a secret ARG in a path": (
+        "ARG KEY_TOKEN=a\nCOPY $KEY_TOKEN /x", "ARG KEY_TOKEN=b\nCOPY $KEY_TOKEN /x", {}, {},
+        "COPY $KEY_TOKEN /x", "sources changed (its value is not shown)",
+    ),
     "USER": ("RUN true", "USER 7\nRUN true", {}, {}, RUN, "USER root → 7"),
     "SHELL": (
         "RUN true", 'SHELL ["/bin/sh", "-ec"]\nRUN true', {}, {}, RUN, "SHELL /bin/sh -c → /bin/sh -ec",

@@ -108,7 +108,9 @@ def _write_text(
     out = [f"build of {build.folder or 'a context from elsewhere'}, {when}: {count}"]
     reasons = {item.step.id: item.reasons for item in found}
     for step in steps:
-        out.append(step.name if not step.lines[0] else f"{step.name}  (line {step.lines[0]})")
+        notes = [f"line {step.lines[0]}"] if step.lines[0] else []
+        notes += ["failed"] if step.state == "failed" else []
+        out.append(f"{step.name}  ({', '.join(notes)})" if notes else step.name)
         if step.id in reasons:
             out += [f"    {reason.text}" for reason in reasons[step.id]]
         elif step.state == "cached":

@@ -15,6 +15,7 @@ from jettison.why.ops import differences, printable, short
 Listing = Callable[[str], Sequence[Listed] | None]
 """The files behind a content digest, or None."""
 
+_IMAGE = {"image", "platform"}
 _NEW = Reason("new", "new step: no earlier build has it")
 
 
@@ -27,7 +28,7 @@ def explain(
     """
     work = _Explaining(build, earlier, listing, ignored)
     for step in build.steps:
-        if step.ran or step.op["type"] == "source":
+        if step.ran:
             work.reasons[step.id] = tuple(replace(r, text=printable(r.text)) for r in work.of(step))
     return [Explained(step, work.reasons[step.id]) for step in build.steps if step.ran]
 
@@ -47,9 +48,10 @@ class _Explaining:
         """The reasons of one step."""
         if step.forced:
             return [Reason("forced", f"forced by {step.forced}")]
-        same = next((old.by_key[step.key] for old in self.earlier if step.key in old.by_key), None)
-        if same is not None:
-            return self._same_key(step, same)
+        same = [old for old in self.earlier if step.key in old.by_key]
+        if same:
+            reached = next((old for old in same if old.by_key[step.key].state), same[0])
+            return self._same_key(step, reached.by_key[step.key], reached)
         best: list[Reason] | None = None
         for number, old in enumerate(self.earlier):
             if number not in self._pairs:
@@ -63,9 +65,8 @@ class _Explaining:
                     break
         return best if best is not None else [_NEW]
 
-    def _same_key(self, step: Step, same: Step) -> list[Reason]:
+    def _same_key(self, step: Step, same: Step, old: Build) -> list[Reason]:
         """All that can be known beforehand was as it is now: what happened to the result?"""
-        old = next(build for build in self.earlier if build.by_key.get(step.key) is same)
         below = self._inputs(step, same, old)
         if below:
             return below
@@ -80,21 +81,14 @@ class _Explaining:
     def _compared(self, step: Step, other: Step, old: Build) -> list[Reason]:
         values = (self._values(self.build, step), self._values(old, other))
         own = differences(step.op, other.op, (step.text, other.text), values)
-        if step.op["type"] == "source":
-            return _image(step, other)
         if step.content and other.content and step.content != other.content:
             inside = step.op.get("context") == ""
             files = self._files(other.content, step.content, inside)
             own.append(Reason("file", files or "its files changed (which of them is not known any more)"))
         below = self._inputs(step, other, old)
-        if any(reason.kind in ("image", "platform") for reason in below) and not any(
-            r.kind == "command" for r in own
-        ):
-            # The variables of an image come with it.
-            found = below + own
-        else:
-            found = own + below
-        found = list(dict.fromkeys(found))
+        # The variables of an image come with it.
+        led = _IMAGE & {reason.kind for reason in below} and "command" not in {reason.kind for reason in own}
+        found = list(dict.fromkeys(below + own if led else own + below))
         if found:
             return found
         if self.build.generation != old.generation:
@@ -145,39 +139,35 @@ class _Explaining:
         return Reason("file", f"{where}{files} (from the stage {mine.stage})") if files else reason
 
     def _input(self, mine: Step, its: Step, role: str) -> Reason | None:
-        if (mine.result and mine.result == its.result) or (
-            mine.key == its.key and not mine.ran and not its.ran
-        ):
+        """Why one input is another one, or None where it gives the same result as before."""
+        if mine.result and mine.result == its.result:
             return None
-        reasons = self.reasons.get(mine.id, ())
-        first = reasons[0] if reasons else None
-        if mine.op["type"] == "source":
-            return next(iter(_image(mine, its)), None)
-        what = (
-            "its base"
-            if role == "base"
-            else "what it copies from"
-            if role == "source"
-            else f"the mount at {role}"
-        )
-        if mine.ran and first is not None:
-            if first.kind in ("image", "remote", "platform"):
-                return first
-            if mine.stage == "image" and first.kind == "file":
-                return replace(first, text=f"{what}: {first.text}", root=mine.name)
-            if mine.stage == "image" and mine.op["type"] in ("http", "git"):
-                return first
-            if first.kind == "new":
-                return Reason("base", f"{what} changed: {mine.name} is new", mine.name)
-            root = first.root if first.kind == "base" and first.root else mine.name
-            return Reason("base", f"{what} changed: {root} ran again with another result", root)
-        if mine.name != its.name:
+        if mine.op["type"] == "source" and its.op["type"] == "source":
+            return _image(mine, its)
+        if mine.key == its.key and not mine.ran and not its.ran:
+            return None
+        what = {"base": "its base", "source": "what it copies from"}.get(role, f"the mount at {role}")
+        if mine.ran:
+            return _ran_again(mine, self.reasons[mine.id][0], what)
+        if mine.text != its.text:
             text = f"{what} changed: it is {short(mine.name)}, was {short(its.name)}"
         elif mine.key != its.key:
             text = f"{what} changed: {mine.name} has another result, known from an earlier build"
         else:
             text = f"{what} changed: {mine.name} was built again meanwhile, with another result"
         return Reason("base", text, mine.name)
+
+
+def _ran_again(mine: Step, first: Reason, what: str) -> Reason:
+    """The reason of a step whose input ran, from that one's own: the first cause is passed on."""
+    if first.kind in _IMAGE or first.kind == "remote" or mine.op["type"] in ("http", "git"):
+        return first
+    if mine.stage == "image" and first.kind == "file":
+        return replace(first, text=f"{what}: {first.text}", root=mine.name)
+    if first.kind == "new":
+        return Reason("base", f"{what} changed: {mine.name} is new", mine.name)
+    root = first.root if first.kind == "base" and first.root else mine.name
+    return Reason("base", f"{what} changed: {root} ran again with another result", root)
 
 
 def _roles(step: Step) -> dict[str, int]:
@@ -198,18 +188,19 @@ def _roles(step: Step) -> dict[str, int]:
     return out
 
 
-def _image(mine: Step, its: Step) -> list[Reason]:
+def _image(mine: Step, its: Step) -> Reason | None:
+    """What became of a base image; None where it has the same layers."""
     name, other = mine.text.removeprefix("FROM "), its.text.removeprefix("FROM ")
     if mine.op.get("platform") != its.op.get("platform"):
-        return [Reason("platform", f"platform {its.op.get('platform')} → {mine.op.get('platform')}")]
+        return Reason("platform", f"platform {its.op.get('platform')} → {mine.op.get('platform')}")
     if name != other:
-        return [Reason("image", f"base image changed: {short(other)} → {short(name)}")]
+        return Reason("image", f"base image changed: {short(other)} → {short(name)}")
     if mine.op["diff_ids"] == its.op["diff_ids"]:
-        return []
+        return None
     if mine.image and its.image and mine.image != its.image:
-        return [Reason("image", f"base image moved: {name}: {_digest(its.image)} → {_digest(mine.image)}")]
+        return Reason("image", f"base image moved: {name}: {_digest(its.image)} → {_digest(mine.image)}")
     ids = [_digest((step.op["diff_ids"] or ["nothing"])[-1]) for step in (its, mine)]
-    return [Reason("image", f"base image moved: {name}: layer {ids[0]} → {ids[1]}")]
+    return Reason("image", f"base image moved: {name}: layer {ids[0]} → {ids[1]}")
 
 
 def _digest(text: str) -> str:

@@ -15,6 +15,7 @@ _SECRET = re.compile(r"(?i)passw|pwd|secret|token|credential|api_?key|(private|a
 _PASSWORD = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/@]+@")
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 _LONGEST = 80
+_HIDDEN = "changed (its value is not shown)"
 
 _OPTIONS = {
     "paths": "sources", "dest": "destination", "owner": "--chown", "mode": "--chmod", "link": "--link",
@@ -40,25 +41,27 @@ def differences(
     `texts` are the instructions as written, and `values` the variables of their stages, new and old.
     """
     out: list[Reason] = []
-    if texts[0] != texts[1]:
+    written = texts[0] != texts[1]
+    if written:
         out.append(Reason("command", f"the command changed: {short(texts[1])} → {short(texts[0])}"))
     out += _variables(new, old, texts, values)
     if new["type"] == "run":
-        out += _run(new, old, written=bool(out and out[0].kind == "command"))
+        out += _run(new, old, written)
     out += _files(new.get("files", []), old.get("files", []))
     out += _remote(new, old)
-    covered = out and out[0].kind == "command"
+    # The text of other instructions says all of their options; RUN has some that it does not say.
+    if not written or new["type"] == "run":
+        hidden = any(map(_SECRET.search, _VARIABLE.findall(texts[0])))
+        out += _options(new, old, hidden and new["type"] != "run")
+    return out
+
+
+def _options(new: dict[str, Any], old: dict[str, Any], hidden: bool) -> Iterator[Reason]:
     for name, word in _OPTIONS.items():
         before, now = old.get(name), new.get(name)
-        # What such instructions say is told with their text, unless variables and defaults say it.
-        if before != now and not (covered and new["type"] in ("copy", "mkdir", "http", "git")):
-            out.append(
-                Reason(
-                    "platform" if name == "platform" else "option",
-                    f"{word} {_shown(name, before)} → {_shown(name, now)}",
-                )
-            )
-    return out
+        if before != now:
+            change = _HIDDEN if hidden else f"{_shown(name, before)} → {_shown(name, now)}"
+            yield Reason("option", f"{word} {change}")
 
 
 def _shown(name: str, value: Any) -> str:
@@ -90,7 +93,7 @@ def _env(op: dict[str, Any]) -> dict[str, str]:
 
 def _values(name: str, before: str | None, now: str | None) -> str:
     if _SECRET.search(name):
-        return "changed (its value is not shown)"
+        return _HIDDEN
     if before is None:
         return f"set to {short(now or '') or 'nothing'}"
     if now is None:
