@@ -22,7 +22,7 @@ _OPTIONS = {
     "parents": "--parents", "exclude": "--exclude", "unpack": "--unpack", "network": "network",
     "security": "--security", "hostname": "host name", "hosts": "--add-host", "url": "address",
     "checksum": "--checksum", "subdir": "folder of the repository", "keep_git_dir": "--keep-git-dir",
-    "path": "WORKDIR", "platform": "platform", "cwd": "WORKDIR", "user": "USER",
+    "path": "WORKDIR", "cwd": "WORKDIR", "user": "USER",
 }  # fmt: skip
 _DEFAULTS = {
     "user": "root",
