@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,9 +27,9 @@ from jettison.store.compress import Packing
 from jettison.store.store import Store
 
 if TYPE_CHECKING:
-    from jettison.executor.select import Keep
     from jettison.executor.remote import Remotes
     from jettison.executor.run import RunSettings
+    from jettison.store.listings import Sources
 
 
 _DOWNLOADS = 4
@@ -117,7 +117,7 @@ class LocalExecutor:
 
                 with _located(vertex):
                     tree = self.store.view(inputs[vertex.inputs[-1]])
-                    given[-1] = content_digest(op, tree, Memo(), self._keep())
+                    given[-1] = content_digest(op, tree, Memo(), self._keep)
             if op.link and op.has_base:
                 # Such a layer depends on what is below only so far as its own entries show it.
                 given[0] = self._outline(vertex, op, inputs)
@@ -135,12 +135,13 @@ class LocalExecutor:
             source = self._source(vertex, op, inputs)
             return outline(op, source, base, FIXED_TIME_NS, f"{self.store.root}/tmp")
 
-    def _keep(self) -> Keep:
-        """Keeps listings of what is copied and mounted from stages."""
+    def _keep(self, sources: Sources, rows: Sequence[bytes], digest: str) -> None:
+        """Keep the listing of what is copied or mounted from a stage, if that can be done."""
         from jettison.store.listings import keep_rows
 
         new_name = partial(self.store.session.new_name, "listing")
-        return partial(keep_rows, f"{self.store.root}/listings", new_name)
+        with suppress(OSError):
+            keep_rows(f"{self.store.root}/listings", new_name, sources, rows, digest)
 
     def _tree_digest(self, layers: Layers, path: str) -> str:
         """The content below a path of a stack of layers; the layers themselves where it cannot be told."""
@@ -150,7 +151,7 @@ class LocalExecutor:
         inside = path.strip("/")
         op = CopyOp("/", True, (inside or "/",), parents=bool(inside), literal=True, keep_owner=True)
         try:
-            return content_digest(op, self.store.view(layers), Memo(), self._keep())
+            return content_digest(op, self.store.view(layers), Memo(), self._keep)
         except JettisonError:
             return digest_of(list(layers))
 

@@ -74,3 +74,4 @@ class BuildGraph:
                 if name:
                     out[name].append(vertex.id)
         return out
+
