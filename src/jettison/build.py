@@ -159,7 +159,9 @@ def _place(main: MainContext, path: str) -> tuple[str, str]:
     """What builds are told apart by: where the context and the Dockerfile are."""
     if not main.fetched:
         return os.path.realpath(main.folder), os.path.realpath(path) if path else ""
-    return main.request.context, main.request.file
+    from jettison.why.ops import without_password
+
+    return without_password(main.request.context), main.request.file
 
 
 def _warn_unused_mounts(request: BuildRequest, graph: BuildGraph, emit: Emit) -> None:

@@ -118,7 +118,7 @@ class _Explaining:
                 continue
             mine, its = self.build.by_id[step.inputs[at]], old.by_id[other.inputs[theirs[role]]]
             reason = self._input(mine, its, role)
-            if reason is not None and reason.kind == "base" and role != "base":
+            if reason is not None and role != "base":
                 reason = self._taken(
                     mine, step.read[at : at + 1], other.read[theirs[role] :][:1], role, reason
                 )
@@ -134,6 +134,8 @@ class _Explaining:
             return reason
         if new == old:
             return None
+        if reason.kind != "base":
+            return replace(reason, text=reason.text.removeprefix("base "))
         files = self._files(old[0], new[0])
         where = "" if role == "source" else f"the mount at {role}: "
         return Reason("file", f"{where}{files} (from the stage {mine.stage})") if files else reason

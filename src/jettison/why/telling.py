@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from typing import TYPE_CHECKING
 
 from jettison.errors import JettisonError
 from jettison.events import Emit, StepExplained
 from jettison.location import Location
-from jettison.planning import Plan
 from jettison.request import BuildRequest
 from jettison.solver.solve import Trace
 from jettison.sources.context import find_ignore, open_context
-from jettison.store.listings import load
 from jettison.store.store import Store
 from jettison.why import record
 from jettison.why.base import Build, Explained
-from jettison.why.explain import explain
-from jettison.why.files import Ignored
-from jettison.why.ops import without_password
+
+if TYPE_CHECKING:
+    from jettison.planning import Plan
+    from jettison.why.files import Ignored
 
 
 def tell(
     store: Store, plan: Plan, trace: Trace, request: BuildRequest, place: tuple[str, str], emit: Emit
 ) -> None:
     """Keep what the steps were made of, and with `explain` emit why they ran. Never ends a build."""
-    folder, file = place
-    place = (without_password(folder), file)
     build = record.take_down(
         plan.graph, trace, plan.dockerfile, plan.arguments, plan.images, request.no_cache, place, time.time()
     )
@@ -43,6 +41,9 @@ def tell(
 
 def explained(store: Store, build: Build, earlier: list[Build]) -> list[Explained]:
     """Why the steps of a build ran, with the store's listings and what .dockerignore says now."""
+    from jettison.store.listings import load
+    from jettison.why.explain import explain
+
     return explain(build, earlier, partial(load, store.root), _ignored(build))
 
 
