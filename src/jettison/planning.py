@@ -154,34 +154,39 @@ def _forced(stages: StageGraph, names: Sequence[str]) -> frozenset[str]:
     """--no-cache as lowering takes it: labels of stages, and LABEL:LINE with an instruction's first line."""
     out: set[str] = set()
     for name in names:
+        stage, colon, line = name.partition(":")
         if name == "*":
             out.add(name)
             continue
-        stage, colon, line = name.partition(":")
         # Stages without a name may go by the one that progress shows.
-        plan = next((plan for plan in stages.plans if plan.label == stage), None) or stages.find(stage)
-        out.add(f"{plan.label}:{_first_line(plan, line, name)}" if colon else plan.label)
+        shown = next((plan for plan in stages.plans if plan.label == stage), None)
+        plans = (shown or stages.find(stage),) if stage else stages.plans
+        out.add(_line_of(plans, line, name) if colon else plans[0].label)
     return frozenset(out)
 
 
-def _first_line(plan: StagePlan, line: str, written: str) -> int:
-    """Where the step begins that a line belongs to. Raises UsageError with the nearest step."""
+def _line_of(plans: Sequence[StagePlan], line: str, written: str) -> str:
+    """LABEL:LINE of the step that a line belongs to. Raises UsageError with the nearest step."""
     if not (line.isascii() and line.isdigit() and len(line) < 10):
         raise UsageError(
             f"--no-cache={written}: {line!r} is no line", hint="STAGE:LINE, for example builder:12"
         )
-    steps = [item for item in plan.stage.instructions if isinstance(item, (Add, Copy, Run, Workdir))]
-    for item in steps:
+    steps = [
+        (plan.label, item)
+        for plan in plans
+        for item in plan.stage.instructions
+        if isinstance(item, (Add, Copy, Run, Workdir))
+    ]
+    for label, item in steps:
         if item.location.first_line <= int(line) <= item.location.last_line:
-            return item.location.first_line
-    near = min(steps, key=lambda item: abs(item.location.first_line - int(line)), default=None)
-    raise UsageError(
-        f"--no-cache={written}: no step of the stage {plan.label} is in line {line}",
-        hint=f"the nearest is {near.text!r} in line {near.location.first_line}: "
-        f"--no-cache={plan.label}:{near.location.first_line}"
-        if near
-        else "the stage has no steps",
-    )
+            return f"{label}:{item.location.first_line}"
+    where = f"of the stage {plans[0].label} " if len(plans) == 1 else ""
+    message = f"--no-cache={written}: no step {where}is in line {line}"
+    if not steps:
+        raise UsageError(message, hint="there are no steps at all")
+    label, item = min(steps, key=lambda step: abs(step[1].location.first_line - int(line)))
+    at = item.location.first_line
+    raise UsageError(message, hint=f"the nearest is {item.text!r} in line {at}: --no-cache={label}:{at}")
 
 
 def source_date_epoch(request: BuildRequest, arguments: Mapping[str, str]) -> int | None:

@@ -82,11 +82,13 @@ def test_one_line_is_forced(jettison: Jettison, project: Project) -> None:
 
     # The second line of an instruction counts; what is above stays cached, and what is below sees a new base.
     assert forced("--no-cache=builder:5") == ["RUN   cat /a", "RUN echo $VERSION"]
+    assert forced("--no-cache=:6") == ["RUN echo $VERSION"]
     assert forced("--no-cache=0:6") == ["RUN echo $VERSION"]
     assert forced("--no-cache=stage-1:8") == ["COPY --from=builder /a /b"]
     for option, told in (
         ("--no-cache=builder:2", "the nearest is 'COPY a /' in line 3: --no-cache=builder:3"),
         ("--no-cache=builder:900", "the nearest is 'RUN echo $VERSION' in line 6"),
+        ("--no-cache=:1", "no step is in line 1"),
         ("--no-cache=builder:x", "'x' is no line"),
         ("--no-cache=bilder:3", "did you mean 'builder'?"),
     ):

@@ -70,7 +70,7 @@ def _forced_by(vertex: Vertex, no_cache: tuple[str, ...]) -> str:
     if "*" not in no_cache:
         for text in no_cache:
             stage, _, line = text.partition(":")
-            named = stage.lower() == vertex.stage.lower() or f"stage-{stage}" == vertex.stage
+            named = stage.lower() in ("", vertex.stage.lower()) or f"stage-{stage}" == vertex.stage
             where = vertex.location
             if named and (not line or (where and where.first_line <= int(line) <= where.last_line)):
                 return f"--no-cache={text}"
