@@ -20,13 +20,13 @@ ROWS = (
     ("inputs",),
     ("executor",),
     ("solver",),
-    ("cache", "sources", "exporters", "lint"),
+    ("cache", "sources", "exporters", "lint", "upkeep"),
     ("graph", "store"),
     ("dockerfile", "oci", "sandbox"),
     ("request", "config", "platforms", "events"),
     ("side_by_side",),
     ("errors",),
-    ("location", "digests", "kernel", "version"),
+    ("location", "digests", "kernel", "sizes", "version"),
     ("dataclass",),
 )
 """Rooms from top to bottom. A room imports from rows below its own, never from its own row or above."""

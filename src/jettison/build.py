@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -136,7 +137,8 @@ def _build(
         downloads=downloads,
     )
     solution = _solve(plan, executor, main, path, cancel)
-    return solution, export(request, plan, solution, store, access, emit)
+    with _upkeep(store, config, graph, solution, emit):
+        return solution, export(request, plan, solution, store, access, emit)
 
 
 def _solve(
@@ -170,6 +172,23 @@ def _warn_unused_mounts(request: BuildRequest, graph: BuildGraph, emit: Emit) ->
     for name in request.cache_mounts.keys() - used:
         there = f"; there are {', '.join(sorted(used))}" if used else ""
         emit(Warned(time.time(), f"--cache-mount id={name}: no step of this build has such a mount{there}"))
+
+
+def _upkeep(
+    store: Store, config: Config, graph: BuildGraph, solution: Solution, emit: Emit
+) -> AbstractContextManager[None]:
+    """Keeps the store below its cap beside the export. When no step ran the store has hardly grown."""
+    if not solution.ran:
+        return nullcontext()
+    from jettison.upkeep.after_build import kept_small
+
+    names = {
+        layers[-1]: (graph.vertices[vertex].stage, graph.vertices[vertex].name)
+        for vertex, layers in solution.layers.items()
+        if layers
+    }
+    in_use = {layer for layers in solution.layers.values() for layer in layers}
+    return kept_small(store, config.cache_max, names, in_use, emit)
 
 
 def _slots(request: BuildRequest) -> Slots:

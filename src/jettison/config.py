@@ -32,9 +32,18 @@ class Config:
     ca_bundle: str = ""
     read_timeout: float = 60.0
     """Seconds that a server may be silent before it is given up."""
+    cache_max: str = ""
+    """What the store may take on the disk: "20G", "15%" of its file system, "none"; "": the default."""
 
 
-def load(environment: Mapping[str, str], *, root: str = "", runtime: str = "", file: str = "") -> Config:
+def load(
+    environment: Mapping[str, str],
+    *,
+    root: str = "",
+    runtime: str = "",
+    file: str = "",
+    cache_max: str = "",
+) -> Config:
     """Read the configuration file and the environment; flags given here win.
 
     The file is JETTISON_CONFIG, else `jettison/config.toml` below XDG_CONFIG_HOME
@@ -54,12 +63,15 @@ def load(environment: Mapping[str, str], *, root: str = "", runtime: str = "", f
         config = replace(config, ca_bundle=value)
     if value := environment.get("JETTISON_READ_TIMEOUT"):
         config = replace(config, read_timeout=_seconds("JETTISON_READ_TIMEOUT", value))
+    if value := environment.get("JETTISON_CACHE_MAX"):
+        config = replace(config, cache_max=_size("JETTISON_CACHE_MAX", value))
     if value := environment.get("JETTISON_REGISTRY_MIRRORS"):
         config = replace(config, registries=_with_mirrors(config.registries, value))
     return replace(
         config,
         root=os.path.abspath(os.path.expanduser(root or config.root)),
         runtime=runtime or config.runtime,
+        cache_max=_size("--cache-max", cache_max) if cache_max else config.cache_max,
     )
 
 
@@ -99,13 +111,16 @@ def _from_file(config: Config, path: str) -> Config:
             config = replace(config, ca_bundle=value)
         elif key == "read_timeout":
             config = replace(config, read_timeout=_seconds(f"{path}: read_timeout", value))
+        elif key == "cache_max":
+            config = replace(config, cache_max=_size(f"{path}: cache_max", value))
         elif key == "registry" and isinstance(value, dict):
             registries = {name: _registry(path, name, table) for name, table in value.items()}
             config = replace(config, registries=registries)
         else:
             raise ConfigError(
                 f"{path}: {key!r} is no setting, or has the wrong type",
-                hint="settings: root, runtime, ca_bundle, read_timeout; [registry.NAME]: mirrors, insecure",
+                hint="settings: root, runtime, ca_bundle, read_timeout, cache_max;"
+                " [registry.NAME]: mirrors, insecure",
             )
     return config
 
@@ -118,6 +133,19 @@ def _seconds(what: str, value: Any) -> float:
     if not 0 < seconds < 1e6:
         raise ConfigError(f"{what} is {value!r}", hint="it is a number of seconds, for example 60")
     return seconds
+
+
+def _size(what: str, value: Any) -> str:
+    from jettison.sizes import parse_size
+
+    try:
+        if str(value) != "none":
+            parse_size(str(value))
+    except ValueError as error:
+        raise ConfigError(
+            f"{what} is {str(value)!r}, which is no amount", hint="for example 20G, 512MiB, 15% or none"
+        ) from error
+    return str(value)
 
 
 def _registry(path: str, name: str, table: Any) -> RegistryConfig:

@@ -96,6 +96,8 @@ def run(
         # The runtime would complain on the same stream, in its own words and beside ours.
         os.write(2, complaint.encode() + b"\n")
         return status
+    # It may run for weeks, in which all else may be removed.
+    store.session.need_only(layers)
     with store.new_work_dir() as work:
 
         def inside() -> int:
@@ -173,7 +175,7 @@ def layer_ids(store: Store, config: ImageConfig) -> list[str]:
     """The ids of an image's layers. Raises StoreError for one that is not there."""
     out = []
     for diff_id in config.diff_ids:
-        layer = store.layers.by_diff_id(diff_id)
+        layer = store.layers.claim(diff_id)
         if layer is None:
             raise StoreError(
                 f"the store lacks the layer {diff_id}", hint="build, pull or load the image again"

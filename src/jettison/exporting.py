@@ -117,7 +117,13 @@ def target_image(
 ) -> ImageDocument:
     """The image of one target. Its layers are rendered into blobs where they are not yet."""
     config = dated(target, solution, epoch)
-    return make_image(store, config, _blobs(store, layers, target.base_layers, epoch, chosen), annotations)
+    blobs = _blobs(store, layers, target.base_layers, epoch, chosen)
+    if epoch is not None:
+        # A layer with earlier times has a diff ID of its own, by which an image of the store is run.
+        for layer in blobs:
+            if layer.blob is not None:
+                store.layers.register(layer.diff_id, layer.blob, "")
+    return make_image(store, config, blobs, annotations)
 
 
 def _blobs(

@@ -11,9 +11,7 @@ from jettison.errors import Cancelled
 T = TypeVar("T")
 
 
-def side_by_side(
-    tasks: Sequence[Callable[[], T]], jobs: int, stop: threading.Event | None = None
-) -> list[T]:
+def side_by_side(tasks: Sequence[Callable[[], T]], jobs: int, stop: threading.Event | None = None) -> list[T]:
     """The results of all tasks in order, at most `jobs` at a time; the calling thread takes part.
 
     After the first failure no further task begins, and `stop` is set for those that run; it is raised when

@@ -26,6 +26,19 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
     assert load(set_, file=path, root="/flag", runtime="flag") == Config("/flag", "flag")
 
 
+def test_how_large_the_store_may_be(tmp_path: Path) -> None:
+    assert load(environment(tmp_path)).cache_max == ""
+    path = written(tmp_path, 'cache_max = "15%"')
+    assert load(environment(tmp_path), file=path).cache_max == "15%"
+    assert load(environment(tmp_path, JETTISON_CACHE_MAX="none"), file=path).cache_max == "none"
+    assert load(environment(tmp_path, JETTISON_CACHE_MAX="1G"), file=path, cache_max="2G").cache_max == "2G"
+    for text in ("much", "-1G", "1X", "200%"):
+        with pytest.raises(ConfigError, match="--cache-max"):
+            load(environment(tmp_path), cache_max=text)
+    with pytest.raises(ConfigError, match="cache_max"):
+        load(environment(tmp_path), file=written(tmp_path, "cache_max = []"))
+
+
 def test_how_long_a_server_may_be_silent(tmp_path: Path) -> None:
     assert load(environment(tmp_path)).read_timeout == 60
     path = written(tmp_path, "read_timeout = 5")

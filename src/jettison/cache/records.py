@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from jettison.cache.key import CacheKey
 from jettison.dataclass import dataclass
@@ -74,9 +74,18 @@ def save(
     return now
 
 
-def touch(db: Database, found: Iterable[CacheRecord]) -> None:
-    """Note that records were used now, for whoever has to choose what to remove. To the hour is enough."""
+def touch(db: Database, found: Collection[CacheRecord]) -> bool:
+    """Note that records and their layers were used now, for whoever has to choose what to remove.
+
+    To the hour is enough. Gives whether anything was noted: what was found may have been removed just before.
+    """
     now = time.time()
     stale = [(now, record.key) for record in found if record.last_used < now - _HOUR]
-    if stale:
+    if not stale:
+        return False
+    keys = {key for _, key in stale}
+    layers = {layer for record in found if record.key in keys for layer in record.layers}
+    with db.transaction():
         db.write_many("UPDATE records SET last_used = ? WHERE key = ?", stale)
+        db.write_many("UPDATE layers SET last_used = ? WHERE id = ?", [(now, layer) for layer in layers])
+    return True

@@ -33,6 +33,7 @@ def run(console: Console, argv: list[str]) -> int:
         root=parsed.last("root"),
         runtime=parsed.last("runtime"),
         file=parsed.last("config"),
+        cache_max=parsed.last("cache-max"),
     )
     if method != "build":
         from jettison.cli.checking import call

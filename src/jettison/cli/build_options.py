@@ -75,6 +75,7 @@ _OPTIONS = (
     Option(("--call",), "build nothing; METHOD is check, targets or outline", "METHOD[,format=FORMAT]"),
     Option(("--format",), "format of --check and --call: text or json", "FORMAT"),
     Option(("--runtime",), "OCI runtime for RUN: crun, runc or a path", "NAME"),
+    Option(("--cache-max",), "most that the store may take on the disk: 20G, 15% or none", "SIZE"),
     ROOT,
     CONFIG,
 )

@@ -22,6 +22,7 @@ VARIABLES = (
     ("JETTISON_REGISTRY_MIRRORS", "mirrors, as REGISTRY=ADDRESS[,REGISTRY=ADDRESS…]"),
     ("JETTISON_DEBUG", "1: show the traceback of an internal error"),
     ("JETTISON_READ_TIMEOUT", "seconds that a server may be silent (60)"),
+    ("JETTISON_CACHE_MAX", "most that the store may take on the disk, as --cache-max"),
     ("SSL_CERT_FILE", "certificates to trust, as one PEM file"),
     ("NO_COLOR", "set: no colours"),
 )

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 
 _DOWNLOADS = 4
+
+
 @dataclass(frozen=True, slots=True)
 class StoreCache:
     """The solver's cache, kept in the store's database."""
@@ -41,7 +43,8 @@ class StoreCache:
 
     def find(self, keys: list[str]) -> dict[str, Hit]:
         found = records.find(self.store.db, keys)
-        records.touch(self.store.db, found.values())
+        if records.touch(self.store.db, found.values()):
+            found = records.find(self.store.db, keys)
         return {key: Hit(record.layers, record.created) for key, record in found.items()}
 
     def save(self, keys: list[CacheKey], layers: Layers, seconds: float, created: float | None) -> float:
@@ -100,7 +103,7 @@ class LocalExecutor:
             return None
         ids = []
         for diff_id in vertex.op.diff_ids:
-            layer = self.store.layers.by_diff_id(diff_id)
+            layer = self.store.layers.claim(diff_id)
             if layer is None:
                 return None
             ids.append(layer.id)
@@ -227,9 +230,7 @@ class LocalExecutor:
         finally:
             writer.abort()
 
-    def _made(
-        self, vertex: Vertex, base: Layers, writer: LayerWriter, changed: tuple[str, ...]
-    ) -> Built:
+    def _made(self, vertex: Vertex, base: Layers, writer: LayerWriter, changed: tuple[str, ...]) -> Built:
         """Commit the layer of a COPY, ADD or WORKDIR."""
         layer = writer.commit()
         if isinstance(vertex.op, CopyOp):

@@ -74,4 +74,3 @@ class BuildGraph:
                 if name:
                     out[name].append(vertex.id)
         return out
-

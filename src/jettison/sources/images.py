@@ -154,7 +154,7 @@ def _base_image(
     fetch_from = f"registry:{reference.name}@{image.digest}" if remote or not complete else ""
     for layer in layers:
         # a layer of a local image may have come from elsewhere, and then its own origin is right
-        if remote or store.layers.by_diff_id(layer.diff_id) is None:
+        if remote or store.layers.claim(layer.diff_id) is None:
             store.layers.register(layer.diff_id, layer.blob, fetch_from)
     return BaseImage(str(reference), image.digest, origin, image.config, layers, fetch_from)
 
@@ -194,7 +194,7 @@ def _remember(store: Store, reference: Reference, platform: Platform, digest: st
 
 
 def _keep(store: Store, digest: str, data: bytes) -> None:
-    if not store.blobs.has(digest):
+    if not store.blobs.claim(digest):
         writer = store.blobs.writer(digest.partition(":")[0])
         try:
             writer.write(data)

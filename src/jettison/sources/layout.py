@@ -89,14 +89,14 @@ def register_layers(store: Store, image: Image, origin: str) -> tuple[BaseLayer,
 def copy_layers(store: Store, layout: Layout, image: Image) -> None:
     """Copy all layer blobs of an image into the store, verified. Raises SourceError."""
     for described in image.manifest.layers:
-        if not store.blobs.has(described.digest):
+        if not store.blobs.claim(described.digest):
             with open_blob(layout, described.digest) as stream:
                 copy_blob(store, stream, described.digest, described.size, layout.where)
 
 
 def copy_blob(store: Store, stream: BinaryIO, digest: str, size: int, where: str) -> None:
     """Copy one blob into the store. Raises SourceError when it has not the digest and size it should have."""
-    if store.blobs.has(digest):
+    if store.blobs.claim(digest):
         return
     writer = store.blobs.writer(digest.partition(":")[0])
     try:

@@ -190,8 +190,8 @@ def _import(store: Store, files: Files, where: str, image: ArchivedImage) -> Ima
 
 def _import_layer(store: Store, files: Files, where: str, path: str, diff_id: str) -> Descriptor:
     """Copy one layer, unless the store has a blob of it. An uncompressed one is verified at once."""
-    known = store.layers.by_diff_id(diff_id)
-    if known is not None and known.blob is not None and store.blobs.has(known.blob.digest):
+    known = store.layers.claim(diff_id)
+    if known is not None and known.blob is not None and store.blobs.claim(known.blob.digest):
         blob = known.blob
         return Descriptor(media.as_oci_layer(blob.media_type), blob.digest, blob.size)
     writer = store.blobs.writer()

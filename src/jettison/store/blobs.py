@@ -30,6 +30,16 @@ class Blobs:
         """Whether the blob is here."""
         return os.path.exists(self.path(digest))
 
+    def claim(self, digest: str) -> bool:
+        """Whether the blob is here; if so, nothing removes it for as long as the store stays open."""
+        try:
+            os.utime(self.path(digest))
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise store_error(error, f"looking for the blob {digest}", self.folder) from error
+        return True
+
     def size(self, digest: str) -> int:
         """The size of a blob in bytes. Raises StoreError when it is not here."""
         with faults(f"looking for the blob {digest}", self.folder):
@@ -48,7 +58,7 @@ class Blobs:
     def put(self, data: bytes) -> str:
         """Store some bytes, and give their digest."""
         digest = "sha256:" + sha256(data).hexdigest()
-        if not self.has(digest):
+        if not self.claim(digest):
             writer = self.writer()
             try:
                 writer.write(data)

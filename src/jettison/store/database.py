@@ -11,35 +11,9 @@ from typing import Any
 
 from jettison.errors import StoreError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""How many of the `migrations` a database of today has. A store's `version` file says the same number."""
 BUSY_SECONDS = 120
-
-SCHEMA = """
-CREATE TABLE layers (
-    id TEXT PRIMARY KEY, diff_id TEXT NOT NULL DEFAULT '', blob TEXT NOT NULL DEFAULT '',
-    blob_size INTEGER NOT NULL DEFAULT 0, media_type TEXT NOT NULL DEFAULT '',
-    size INTEGER NOT NULL DEFAULT 0, origin TEXT NOT NULL DEFAULT '', base INTEGER NOT NULL DEFAULT 0,
-    implied TEXT NOT NULL DEFAULT '[]', created REAL NOT NULL, last_used REAL NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX layers_by_diff_id ON layers (diff_id) WHERE diff_id != '';
-CREATE TABLE renderings (
-    layer TEXT NOT NULL, compression TEXT NOT NULL, clamp INTEGER NOT NULL, diff_id TEXT NOT NULL,
-    blob TEXT NOT NULL, blob_size INTEGER NOT NULL, media_type TEXT NOT NULL,
-    PRIMARY KEY (layer, compression, clamp)
-) WITHOUT ROWID;
-CREATE TABLE records (
-    key TEXT PRIMARY KEY, layers TEXT NOT NULL, parts TEXT NOT NULL, created REAL NOT NULL,
-    last_used REAL NOT NULL, seconds REAL NOT NULL DEFAULT 0, size INTEGER NOT NULL DEFAULT 0
-) WITHOUT ROWID;
-CREATE TABLE images (
-    name TEXT PRIMARY KEY, manifest TEXT NOT NULL, media_type TEXT NOT NULL, config TEXT NOT NULL,
-    platform TEXT NOT NULL, blobs TEXT NOT NULL, created REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE cache_mounts (
-    id TEXT PRIMARY KEY, folder TEXT NOT NULL, created REAL NOT NULL, last_used REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE remembered (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-"""
 
 BUILDS = """
 CREATE TABLE IF NOT EXISTS builds (
@@ -64,16 +38,26 @@ class Database:
             self._connection.execute("PRAGMA synchronous=NORMAL")
 
     def prepare(self) -> None:
-        """Make the tables of a new store. The caller holds the store's opening lock."""
+        """Bring a new or older file to today's schema. The caller holds the store's opening lock.
+
+        Raises StoreError for a file that a later jettison wrote. After a failure, or when the process
+        dies, the file has one version or the next, whole.
+        """
+        from jettison.store.migrations import MIGRATIONS
+
         with self._lock, self._reported():
             version = self.version()
             if version > SCHEMA_VERSION:
                 raise too_new(self._path, version)
             self._connection.execute("PRAGMA journal_mode=WAL")
-            if version == 0:
-                self._connection.executescript(
-                    f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT;"
-                )
+            for number, script in enumerate(MIGRATIONS[version:], version + 1):
+                try:
+                    self._connection.executescript(
+                        f"BEGIN IMMEDIATE; {script} PRAGMA user_version={number}; COMMIT;"
+                    )
+                except BaseException:
+                    self._roll_back()
+                    raise
 
     def version(self) -> int:
         """The schema version of the file; 0 when it is empty."""

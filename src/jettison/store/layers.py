@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jettison.store.compress import Packing
     from jettison.store.store import Store
 
+_HOUR = 3600
 _WORTH_A_TABLE = 4 << 20
 """Bytes of a blob; a smaller one is made again in no time."""
 _COLUMNS = "id, diff_id, blob, blob_size, media_type, size"
@@ -53,9 +54,26 @@ class Layers:
 
     def by_diff_id(self, diff_id: str) -> Layer | None:
         """A layer with this diff ID; one with a tree is preferred."""
-        rows = self._store.db.read(f"SELECT {_COLUMNS} FROM layers WHERE diff_id = ? ORDER BY id", (diff_id,))
-        layers = [_layer(row) for row in rows] if diff_id else []
-        return next((layer for layer in layers if self.has_tree(layer.id)), layers[0] if layers else None)
+        found = self._with_diff_id(diff_id)
+        return found[0] if found else None
+
+    def _with_diff_id(self, diff_id: str) -> tuple[Layer, float] | None:
+        """The layer, and when it was used last."""
+        rows = self._store.db.read(
+            f"SELECT {_COLUMNS}, last_used FROM layers WHERE diff_id = ? ORDER BY id", (diff_id,)
+        )
+        if not rows or not diff_id:
+            return None
+        row = next((row for row in rows if self.has_tree(row[0])), rows[0])
+        return _layer(row), row[6]
+
+    def claim(self, diff_id: str) -> Layer | None:
+        """As `by_diff_id`, and note that the layer is used, so that nothing removes it meanwhile."""
+        found = self._with_diff_id(diff_id)
+        if found is None or found[1] > time.time() - _HOUR:
+            return found[0] if found else None
+        self.touch([found[0].id])
+        return self.by_diff_id(diff_id)
 
     def all(self) -> list[Layer]:
         """Every layer of the store."""
@@ -86,7 +104,7 @@ class Layers:
     def register(self, diff_id: str, blob: Blob, origin: str) -> Layer:
         """Make a base layer known; nothing is fetched. A layer with the same diff ID is used again."""
         with self._store.db.transaction():
-            known = self.by_diff_id(diff_id)
+            known = self.claim(diff_id)
             if known is None:
                 known = Layer(self._new_id(), diff_id, blob)
                 self._insert(known, origin, base=True)
@@ -265,7 +283,7 @@ class Layers:
     # -- upkeep
 
     def touch(self, layer_ids: Sequence[str]) -> None:
-        """Note that layers were used now."""
+        """Note that layers were used now, for whoever has to choose what to remove."""
         now = time.time()
         self._store.db.write_many(
             "UPDATE layers SET last_used = ? WHERE id = ?", [(now, i) for i in layer_ids]

@@ -59,6 +59,35 @@ def try_lock(fd: int) -> bool:
     return True
 
 
+class Presence:
+    """A shared lock that everyone who has a store open holds, for whoever must know of others."""
+
+    def __init__(self, path: str) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_SH)
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Keep everyone out who would open the store, if nobody else has it open now; gives whether it is so.
+
+        For moments only: whoever comes meanwhile waits. To be called by one at a time.
+        """
+        alone = try_lock(self._fd)
+        if not alone:
+            # The attempt gave the shared lock away.
+            fcntl.flock(self._fd, fcntl.LOCK_SH)
+        try:
+            yield alone
+        finally:
+            fcntl.flock(self._fd, fcntl.LOCK_SH)
+
+    def close(self) -> None:
+        """Leave."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
 def still_named(fd: int, path: str) -> bool:
     """Whether a path still leads to the open file."""
     try:

@@ -15,17 +15,16 @@ from typing import TYPE_CHECKING
 from jettison.errors import StoreError
 from jettison.store.base import FetchBlob
 from jettison.store.blobs import Blobs
-from jettison.store.database import Database, too_new
+from jettison.store.database import SCHEMA_VERSION, Database, too_new
 from jettison.store.faults import faults
 from jettison.store.images import Images
 from jettison.store.layers import Layers
-from jettison.store.locks import locked
+from jettison.store.locks import Presence, locked
 from jettison.store.temporary import Session, WorkDir, remove_tree
 
 if TYPE_CHECKING:
     from jettison.store.view import LayerView
 
-LAYOUT_VERSION = 1
 _FOLDERS = ("", "blobs", "blobs/sha256", "layers", "tmp", "locks", "cache-mounts", "memo", "listings")
 
 
@@ -34,6 +33,7 @@ class Store:
 
     def __init__(self, root: str, fetch: FetchBlob | None = None) -> None:
         self.root = root
+        self.presence = Presence(f"{root}/locks/in-use")
         self.fetch = fetch
         """Called for blobs that a layer names and the store has not; may be set later."""
         self.session = Session(f"{root}/tmp", lambda: self.layers.sweep())
@@ -44,20 +44,21 @@ class Store:
 
     @classmethod
     def open(cls, root: str, fetch: FetchBlob | None = None) -> Store:
-        """Open the store in a folder, or make a new one there.
+        """Open the store in a folder, or make a new one there; an older one is brought to today's version.
 
         Raises StoreError when the folder cannot be used, or a later version of jettison wrote it.
         """
         root = os.path.abspath(root)
         with faults("opening the store", root):
             if not _is_current(root):
-                _create(root)
+                _prepare(root)
             return cls(root, fetch)
 
     def close(self) -> None:
         """Remove what is unfinished, and close the files."""
         self.session.close()
         self.db.close()
+        self.presence.close()
 
     def __enter__(self) -> Store:
         return self
@@ -110,15 +111,16 @@ class Store:
 
         folder = self.cache_mount_folder(mount_id)
         now = time.time()
+        # Said to be in use before anyone looks for it, so that nothing removes it in between.
+        self.db.write(
+            "INSERT INTO cache_mounts (id, folder, created, last_used) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET last_used = excluded.last_used",
+            (mount_id, os.path.basename(folder), now, now),
+        )
         if not os.path.isdir(folder):
             with self.lock(f"cache-mount-{mount_id}"), faults("making a cache mount", self.root):
                 if not os.path.isdir(folder):
                     self._new_cache_mount(folder, seed)
-        self.db.write(
-            "INSERT INTO cache_mounts VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (id) DO UPDATE SET last_used = excluded.last_used",
-            (mount_id, os.path.basename(folder), now, now),
-        )
         return folder
 
     def _new_cache_mount(self, folder: str, seed: Callable[[str], None] | None) -> None:
@@ -149,12 +151,13 @@ def _is_current(root: str) -> bool:
         return False
     if not text.isdigit():
         raise StoreError(f"{root} is no store of jettison: its version file says {text!r}")
-    if int(text) > LAYOUT_VERSION:
+    if int(text) > SCHEMA_VERSION:
         raise too_new(root, int(text))
-    return int(text) == LAYOUT_VERSION
+    return int(text) == SCHEMA_VERSION
 
 
-def _create(root: str) -> None:
+def _prepare(root: str) -> None:
+    """Make a new store, or bring an older one to today's version."""
     os.makedirs(root, 0o700, exist_ok=True)
     if not os.path.isdir(f"{root}/locks") and os.listdir(root) and not os.path.exists(f"{root}/jettison.db"):
         raise StoreError(f"{root} holds other things and is no store", hint="--root names another folder")
@@ -173,6 +176,8 @@ def _create(root: str) -> None:
         finally:
             db.close()
         # The version comes last: whoever sees it finds everything else in place.
-        with open(f"{root}/tmp/version", "w", encoding="ascii") as file:
-            file.write(f"{LAYOUT_VERSION}\n")
-        os.rename(f"{root}/tmp/version", f"{root}/version")
+        with open(f"{root}/version.new", "w", encoding="ascii") as file:
+            file.write(f"{SCHEMA_VERSION}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(f"{root}/version.new", f"{root}/version")

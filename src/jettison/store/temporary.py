@@ -6,12 +6,15 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from jettison.dataclass import dataclass
 from jettison.store.faults import faults
 from jettison.store.locks import still_named, try_lock
+
+_NEEDS = "needs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +39,14 @@ class WorkDir:
 
 
 class Session:
-    """This process's folder below tmp/.
+    """This process's folder below tmp/, named after the time at which the store was opened.
 
     It is made at first use, and whatever dead processes left is swept then.
     """
 
     def __init__(self, folder: str, on_begin: Callable[[], None] | None = None) -> None:
         self._folder = folder
+        self.opened = time.time()
         self._on_begin = on_begin
         self._lock = threading.Lock()
         self._path = ""
@@ -80,6 +84,18 @@ class Session:
                 os.chmod(name, 0o755)
         return work
 
+    def need_only(self, layer_ids: Sequence[str]) -> None:
+        """Say that from now on these layers are all that this process uses of the store."""
+        name = self.new_name("needs")
+        with faults("making a temporary file", self._folder):
+            with open(name, "w", encoding="ascii") as file:
+                file.write("\n".join(layer_ids))
+            os.rename(name, f"{self._path}/{_NEEDS}")
+
+    def owns(self, path: str) -> bool:
+        """Whether a folder is this session's."""
+        return bool(self._path) and os.path.basename(path) == os.path.basename(self._path)
+
     def close(self) -> None:
         """Remove the folder with all that is in it."""
         with self._lock:
@@ -91,7 +107,7 @@ class Session:
     def _begin(self) -> None:
         sweep(self._folder)
         while True:
-            path = f"{self._folder}/{os.urandom(6).hex()}"
+            path = f"{self._folder}/{int(self.opened)}-{os.urandom(6).hex()}"
             os.mkdir(path, 0o700)
             # A sweep of another process may come before the lock, and takes the folder then.
             try:
@@ -102,6 +118,43 @@ class Session:
                 self._path, self._fd = path, fd
                 return
             os.close(fd)
+
+
+def others(folder: str, own: Session) -> tuple[float | None, set[str]]:
+    """What the other living owners of temporary folders may be using.
+
+    When the first of them opened the store, None without any; and the layers of those who need nothing else.
+    """
+    first: float | None = None
+    needed: set[str] = set()
+    with os.scandir(folder) as items:
+        names = [item.path for item in items if item.is_dir(follow_symlinks=False)]
+    for path in names:
+        if own.owns(path):
+            continue
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:
+            continue
+        try:
+            if not try_lock(fd):
+                layers = _needs(path)
+                if layers is None:
+                    opened = os.path.basename(path).partition("-")[0]
+                    moment = float(opened) if opened.isdecimal() and len(opened) < 12 else 0.0
+                    first = moment if first is None else min(first, moment)
+                needed.update(layers or ())
+        finally:
+            os.close(fd)
+    return first, needed
+
+
+def _needs(path: str) -> list[str] | None:
+    try:
+        with open(f"{path}/{_NEEDS}", encoding="ascii") as file:
+            return file.read().split()
+    except OSError:
+        return None
 
 
 def sweep(folder: str) -> int:

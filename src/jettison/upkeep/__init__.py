@@ -1,0 +1,1 @@
+"""What keeps a store small and sound: measuring, collecting garbage, checking. No build needs it to go on."""
