@@ -21,6 +21,7 @@ MS_NODEV = 4
 MS_NOEXEC = 8
 MS_REMOUNT = 32
 MS_BIND = 4096
+MS_MOVE = 8192
 MS_REC = 16384
 MS_SLAVE = 1 << 19
 
@@ -33,6 +34,8 @@ CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 
 _CGROUPS = "/sys/fs/cgroup"
+_ASIDE = "/sys/kernel"
+"""A folder that every machine has, and nobody needs for a moment."""
 
 
 @functools.cache
@@ -120,6 +123,12 @@ def _hide_old_cgroups() -> None:
     if not os.path.isdir(_CGROUPS) or os.path.exists(_CGROUPS + "/cgroup.controllers"):
         return
     try:
+        if os.path.exists(_CGROUPS + "/unified/cgroup.controllers"):
+            # The cgroup2 of a mixed layout: mounting another one makes the kernel change settings of all.
+            mount(_CGROUPS + "/unified", _ASIDE, "", MS_MOVE)
+            umount(_CGROUPS, MNT_DETACH)
+            mount(_ASIDE, _CGROUPS, "", MS_MOVE)
+            return
         while os.path.ismount(_CGROUPS):
             umount(_CGROUPS, MNT_DETACH)
     except OSError:
