@@ -237,11 +237,12 @@ def _load(built: Sequence[_Built], store: Store, emit: Emit) -> None:
 
 
 def _archive(output: Output, images: Sequence[tuple[ImageDocument, tuple[str, ...]]], store: Store) -> None:
-    from jettison.exporters.docker import write_docker_archive
     from jettison.exporters.layout import write_oci_archive, write_oci_folder
 
     stream = sys.stdout.buffer if output.dest == "-" else None
     if output.type == "docker":
+        from jettison.exporters.docker import write_docker_archive
+
         oci_types = flag(output, "oci-mediatypes", False)
         write_docker_archive(store, images, output.dest, stream, oci_types=oci_types)
     elif flag(output, "tar", True):

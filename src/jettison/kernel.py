@@ -5,6 +5,7 @@ ctypes is imported by the first call only; a build that mounts nothing never pay
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import threading
@@ -32,6 +33,9 @@ CLONE_NEWNS = 0x20000
 CLONE_NEWCGROUP = 0x2000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
 
 _CGROUPS = "/sys/fs/cgroup"
 _ASIDE = "/sys/kernel"
@@ -85,6 +89,16 @@ def prctl(option: int, value: int) -> None:
 
     if _libc().prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0))) != 0:
         raise _fail("prctl")
+
+
+def exchange(first: str, second: str) -> None:
+    """Let two files swap their names at once (renameat2(2)). Raises OSError."""
+    try:
+        swap = _libc().renameat2
+    except AttributeError:
+        raise OSError(errno.ENOSYS, "this C library has no renameat2") from None
+    if swap(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) != 0:
+        raise _fail(f"exchange {first} and {second}")
 
 
 def private_mounts(fn: Callable[[], T]) -> T:

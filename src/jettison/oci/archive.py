@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 _CHUNK = 4 * 1024 * 1024
 _BLOCK = 512
+_LARGE = 8 * 1024 * 1024
+"""Bytes from which on a file takes another one's place by an exchange of names."""
+_LONGEST_NAME = 100
+_LARGEST_SIZE = 8**11 - 1
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
 
 
@@ -194,19 +199,32 @@ class ArchiveSink:
         self._stream.write(bytes(2 * _BLOCK))
 
     def _header(self, path: str, size: int) -> None:
-        from tarfile import DIRTYPE, GNU_FORMAT, TarInfo
-
         parent = posixpath.dirname(path)
         if parent and parent not in self._folders:
             for end in [at for at, letter in enumerate(path) if letter == "/"]:
                 if path[:end] not in self._folders:
                     self._folders.add(path[:end])
-                    folder = TarInfo(path[:end] + "/")
-                    folder.type, folder.mode = DIRTYPE, 0o755
-                    self._stream.write(folder.tobuf(GNU_FORMAT))
+                    self._stream.write(_header(path[:end] + "/", 0, folder=True))
+        self._stream.write(_header(path, size))
+
+
+def _header(path: str, size: int, *, folder: bool = False) -> bytes:
+    """The header of an entry as GNU tar writes it; tarfile, which takes long to import, for long names."""
+    name = path.encode("utf-8", "surrogateescape")
+    if len(name) > _LONGEST_NAME or size > _LARGEST_SIZE:
+        from tarfile import DIRTYPE, GNU_FORMAT, TarInfo
+
         info = TarInfo(path)
-        info.size, info.mode = size, 0o644
-        self._stream.write(info.tobuf(GNU_FORMAT))
+        info.size, info.mode = size, 0o755 if folder else 0o644
+        if folder:
+            info.type = DIRTYPE
+        return info.tobuf(GNU_FORMAT)
+    mode, kind = (0o755, b"5") if folder else (0o644, b"0")
+    fields = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (mode, 0, 0, size, 0)
+    start, end = name.ljust(_LONGEST_NAME, b"\0") + fields, kind + bytes(100) + b"ustar  \0"
+    # The checksum counts its own field as spaces.
+    checksum = b"%06o\0 " % (sum(start) + 8 * 32 + sum(end))
+    return (start + checksum + end).ljust(_BLOCK, b"\0")
 
 
 class FolderSink:
@@ -262,10 +280,29 @@ def replacing(target: str) -> Iterator[BinaryIO]:
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
-        os.replace(temporary, target)
+            size = file.tell()
+        if size < _LARGE or not _exchanged(temporary, target):
+            os.replace(temporary, target)
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def _exchanged(temporary: str, target: str) -> bool:
+    """Put a file in the place of an earlier one, and remove that; False where this is not possible.
+
+    ext4 writes a whole file to the disk before a rename lets it replace another one.
+    """
+    from jettison.kernel import exchange
+
+    try:
+        if not stat.S_ISREG(os.lstat(target).st_mode):
+            return False
+        exchange(temporary, target)
+    except OSError:
+        return False
+    os.unlink(temporary)
+    return True
 
 
 def pour(source: BinaryIO, target: BinaryIO, size: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from jettison.errors import SourceError
+from jettison.oci import archive
 from jettison.oci.archive import ArchiveSink, FolderSink, open_files, pour, replacing
 from tests.layouts import member, tar_of
 
@@ -112,3 +113,40 @@ def test_no_archive(tmp_path: Path) -> None:
         pass
     with pytest.raises(SourceError, match="is not there"), open_files(str(tmp_path / "y"), str(tmp_path)):
         pass
+
+
+@pytest.mark.parametrize("size", [0, 511, 8**11 - 1, 8**11])
+@pytest.mark.parametrize(
+    "path", ["index.json", "blobs/sha256/" + "0" * 64, "é/" + "b" * 96, "c" * 100, "d" * 101]
+)
+def test_headers_are_those_of_tarfile(path: str, size: int) -> None:
+    info = tarfile.TarInfo(path)
+    info.size = size
+    assert archive._header(path, size) == info.tobuf(tarfile.GNU_FORMAT)
+    folder = tarfile.TarInfo(path + "/")
+    folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+    assert archive._header(path + "/", 0, folder=True) == folder.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize("size", [archive._LARGE - 1, archive._LARGE])
+def test_large_files_replace_others(tmp_path: Path, size: int) -> None:
+    target = tmp_path / "target"
+    (tmp_path / "elsewhere").write_text("kept")
+    for before in ("nothing", "file", "link"):
+        target.unlink(missing_ok=True)
+        if before == "file":
+            target.write_text("old")
+        elif before == "link":
+            target.symlink_to("elsewhere")
+        with replacing(str(target)) as file:
+            file.write(bytes(size))
+        assert target.lstat().st_size == size
+        assert sorted(item.name for item in tmp_path.iterdir()) == ["elsewhere", "target"]
+    assert (tmp_path / "elsewhere").read_text() == "kept"
+
+
+def test_a_folder_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    with pytest.raises(IsADirectoryError), replacing(str(tmp_path / "target")) as file:
+        file.write(bytes(archive._LARGE))
+    assert [item.name for item in tmp_path.iterdir()] == ["target"]
