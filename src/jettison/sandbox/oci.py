@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import threading
 from collections.abc import Callable
 
@@ -203,7 +204,22 @@ def _kill(pid: int, work: str) -> None:
         if text.isdigit():
             process.kill(int(text))
             return
+        # The process may run before the runtime has written down which one it is.
+        for child in _children(pid):
+            process.kill(child)
     process.kill(pid)
+
+
+def _children(pid: int) -> list[int]:
+    """The children of a process, which is stopped first, so that there will be no others."""
+    try:
+        os.kill(pid, signal.SIGSTOP)
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+    return [
+        int(child) for thread in threads for child in _read(f"/proc/{pid}/task/{thread}/children").split()
+    ]
 
 
 def _remove_cgroup(container: str) -> None:
