@@ -190,7 +190,11 @@ class LocalExecutor:
         for layer in self.store.layers.many(layers):
             if layer.blob is not None:
                 self.downloads[layer.blob.digest] = vertex.short
-        side_by_side([partial(self.store.layers.ensure_blob, layer) for layer in layers], _DOWNLOADS)
+        # What is to be mounted is unpacked as soon as it is here, while other layers are on their way.
+        bring: Callable[[str], object] = self.store.layers.ensure_blob
+        if vertex.id in self._trees:
+            bring = self.store.layers.ensure_tree
+        side_by_side([partial(bring, layer) for layer in layers], _DOWNLOADS)
         return layers
 
     def _run(self, vertex: Vertex, op: RunOp, inputs: dict[str, Layers]) -> Layers:

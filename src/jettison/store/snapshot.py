@@ -6,10 +6,12 @@ import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from jettison.dataclass import dataclass
 from jettison.errors import StoreError
+from jettison.side_by_side import side_by_side
 from jettison.store import xattrs
 from jettison.store.base import Entry, FileTree, Node
 from jettison.store.resolve import resolve
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from jettison.store.store import Store
 
 _PAGE = 4096
+_UNPACKERS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,9 @@ def mounted(
     """
     from jettison.kernel import MNT_DETACH, mount, umount
 
-    trees = [store.layers.ensure_tree(layer_id) for layer_id in layer_ids]
+    packed = [layer_id for layer_id in dict.fromkeys(layer_ids) if not store.layers.has_tree(layer_id)]
+    side_by_side([partial(store.layers.ensure_tree, layer_id) for layer_id in packed], _UNPACKERS)
+    trees = [store.layers.tree(layer_id) for layer_id in layer_ids]
     folder = store.session.new_folder("mount")
     try:
         target = f"{folder}/root"
