@@ -4,43 +4,44 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-from bench.builder import Job, Unavailable, run
+from bench.builder import Job, Unavailable, await_daemon, run, start_daemon, stop_daemon
+from bench.image import Base, Facts, read_archive
 
 
 class Docker:
     """dockerd below the work folder, without bridge, firewall rules or network."""
 
     name = "docker"
-    note = "embedded BuildKit; image in its own store (it writes no OCI archive)"
+    note = "embedded BuildKit of a hot dockerd; image always in its own store, uncompressed"
+    archives = False
 
-    def __init__(self, work: Path, base: Path) -> None:
+    def __init__(self, work: Path) -> None:
         daemon = shutil.which("dockerd")
-        if not daemon:
-            raise Unavailable("dockerd is not installed")
+        if not daemon or not shutil.which("skopeo"):
+            raise Unavailable("dockerd and skopeo are not installed")
         if os.geteuid():
             raise Unavailable("starting dockerd takes root")
         self.folder = work / "docker"
         self.folder.mkdir()
+        self.version = run([daemon, "--version"]).split()[2].rstrip(",")
         self.environment = {
             "DOCKER_HOST": f"unix://{self.folder}/docker.sock",
             "DOCKER_CONFIG": str(self.folder / "config"),
             "DOCKER_BUILDKIT": "1",
         }
-        with (self.folder / "log").open("wb") as log:
-            self.daemon = subprocess.Popen(
-                [daemon, "--data-root", self.folder / "data", "--exec-root", self.folder / "exec",
-                 "-H", self.environment["DOCKER_HOST"], "--pidfile", self.folder / "pid",
-                 "--iptables=false", "--ip6tables=false", "--bridge=none"],
-                stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+        self.log = self.folder / "dockerd.log"
+        self.daemon = start_daemon(
+            [daemon, "--data-root", self.folder / "data", "--exec-root", self.folder / "exec",
+             "-H", self.environment["DOCKER_HOST"], "--pidfile", self.folder / "pid",
+             "--iptables=false", "--ip6tables=false", "--bridge=none"],
+            self.log,
+        )  # fmt: skip
         try:
             self.client = self._client()
-            self._load(base)
         except BaseException:
             self.close()
             raise
@@ -48,65 +49,56 @@ class Docker:
     def _client(self) -> str:
         """A docker program that talks to the daemon and can use its BuildKit."""
         reason = "no docker program is installed"
+        probe = self.folder / "probe"
+        probe.mkdir()
+        (probe / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
         for folder in os.environ.get("PATH", "").split(":"):
             client = os.path.join(folder, "docker")
             if not os.access(client, os.X_OK):
                 continue
-            self._wait(client)
+            asks = partial(run, [client, "version"], self.environment)
+            await_daemon(self.daemon, self.log, asks)
             try:
-                probe = self.folder / "probe"
-                probe.mkdir(exist_ok=True)
-                (probe / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
                 run([client, "build", "-q", probe], self.environment)
                 return client
             except RuntimeError as error:
                 reason = str(error)
         raise Unavailable(reason)
 
-    def _wait(self, client: str) -> None:
-        deadline = time.monotonic() + 40
-        while True:
-            try:
-                run([client, "version"], self.environment)
-                return
-            except RuntimeError as error:
-                if self.daemon.poll() is not None or time.monotonic() > deadline:
-                    tail = (self.folder / "log").read_text()[-500:]
-                    raise Unavailable(f"dockerd does not start here: {tail}") from error
-                time.sleep(0.2)
-
-    def _load(self, base: Path) -> None:
+    def load(self, base: Base) -> None:
         archive = self.folder / "base.tar"
-        run(["skopeo", "copy", "-q", f"oci:{base}:latest", f"docker-archive:{archive}:busybox:latest"])
+        archive.unlink(missing_ok=True)
+        source, target = f"oci:{base.layout}:{base.tag}", f"docker-archive:{archive}:{base.name}"
+        run(["skopeo", "copy", "-q", source, target])
         run([self.client, "load", "-q", "-i", archive], self.environment)
 
     def build(self, job: Job) -> None:
         words: list[object] = [self.client, "build", "-q", "--network", "host", "-t", "bench"]
         words += ["--no-cache"] if job.no_cache else []
+        words += ["--target", job.target] if job.target else []
+        for name, value in job.arguments.items():
+            words += ["--build-arg", f"{name}={value}"]
         run([*words, job.context], self.environment)
 
+    def push(self, job: Job, name: str) -> None:
+        run([self.client, "tag", "bench", name], self.environment)
+        run([self.client, "push", "-q", name], self.environment)
+
+    def facts(self, job: Job, prefix: str) -> Facts:
+        out = self.folder / "image.tar"
+        run([self.client, "save", "-o", out, "bench"], self.environment)
+        return read_archive(out, prefix)
+
     def forget(self) -> None:
-        with suppress(RuntimeError):
-            run([self.client, "rmi", "-f", "bench"], self.environment)
+        images = run([self.client, "images", "-q"], self.environment).split()
+        if images:
+            with suppress(RuntimeError):
+                run([self.client, "rmi", "-f", *set(images)], self.environment)
         run([self.client, "builder", "prune", "-af"], self.environment)
 
-    def start_up(self) -> None:
-        run([self.client, "--version"], self.environment)
+    def daemons(self) -> list[int]:
+        return [self.daemon.pid]
 
     def close(self) -> None:
-        self.daemon.terminate()
-        try:
-            self.daemon.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.daemon.pid, 9)
-            self.daemon.wait()
-        unmount_below(self.folder)
+        stop_daemon(self.daemon, self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def unmount_below(folder: Path) -> None:
-    """Take away what a daemon left mounted, the innermost first."""
-    lines = Path("/proc/self/mounts").read_text().splitlines()
-    points = [line.split()[1] for line in lines]
-    for point in reversed([p for p in points if p.startswith(f"{folder}/")]):
-        subprocess.run(["umount", "--lazy", point], check=False)
