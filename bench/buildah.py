@@ -37,10 +37,7 @@ class Buildah:
         except BaseException:
             self.close()
             raise
-
-    @property
-    def note(self) -> str:
-        return f"{' '.join(self.isolation)}; image in its own store, or an OCI archive"
+        self.note = f"{' '.join(self.isolation)}; image in its own store, or an OCI archive"
 
     def load(self, base: Base) -> None:
         source = f"oci:{base.layout}:{base.tag}"

@@ -42,7 +42,7 @@ class Base:
 class Facts:
     """What an image holds: layers, regular files below a prefix and their bytes, bytes of the layers as sent.
 
-    Expected facts may leave out what is not known, as None; `compressed` is None where nothing is compressed.
+    Expected facts may leave out what is not known, as None; `compressed` is None where layers are not compressed.
     """
 
     layers: int | None = None
@@ -77,7 +77,7 @@ def read_archive(path: Path, prefix: str) -> Facts:
             assert stream is not None
             for size in sizes(stream, kind, prefix):
                 files, content = files + 1, content + size
-        packed = all(kind != "tar" for _, kind in layers)
+        packed = all("gzip" in kind or "zstd" in kind for _, kind in layers)
         return Facts(len(layers), files, content, sum(m.size for m, _ in layers) if packed else None)
 
 
@@ -107,7 +107,7 @@ def read_json(archive: tarfile.TarFile, name: str) -> Any:
 
 def blob(descriptor: dict[str, Any]) -> str:
     """The path of a blob in an OCI layout."""
-    return "blobs/" + descriptor["digest"].replace(":", "/")
+    return f"blobs/{descriptor['digest'].replace(':', '/')}"
 
 
 def sizes(stream: IO[bytes], kind: str, prefix: str) -> Iterator[int]:

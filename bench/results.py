@@ -90,7 +90,7 @@ def is_met(row: dict[str, Any]) -> bool | None:
 
 
 def does_less(row: dict[str, Any], builder: str) -> bool:
-    """Whether the builder leaves out the archive that the row asks for."""
+    """Whether the builder leaves out what the row asks for: an archive with compressed layers."""
     image = row["images"].get(builder)
     return bool(row["archive"] and image and image["compressed"] is None)
 
@@ -123,7 +123,7 @@ def lines(name: str, document: dict[str, Any]) -> str:
         compared = ratio(row, builder)
         if builder != OWN and compared is not None:
             line += f"   jettison is at {compared:.2f}"
-            line += " (it writes no archive)" if does_less(row, builder) else ""
+            line += " (it compresses nothing)" if does_less(row, builder) else ""
         image = row["images"].get(builder)
         if image and image["compressed"]:
             line += f"   {image['compressed'] / 1e6:,.1f} MB compressed"

@@ -48,7 +48,7 @@ QUICK = Scale(
 
 @dataclass(frozen=True)
 class Shop:
-    """What all rows share: a folder, the scale, a small base image, the builders, things to close at the end."""
+    """What all rows share: a folder, the scale, a small base image, the builders, what to close."""
 
     work: Path
     scale: Scale
@@ -77,7 +77,7 @@ class Row:
     rounds: int
     measure: Callable[[Builder], float]
     prepare: Callable[[Builder], None] = nothing
-    before: Callable[[Builder], None] = nothing
+    before: Callable[[Builder], object] = nothing
     facts: Callable[[Builder], Facts] | None = None
     expect: Facts = field(default_factory=Facts)
     limit: Callable[[], object] | None = None

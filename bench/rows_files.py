@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from bench import data, limits, memory
-from bench.builder import Builder, Job
+from bench.builder import Builder, Job, Unavailable
 from bench.image import Facts
 from bench.row import Row, Shop, folder, seconds
 
@@ -74,7 +74,12 @@ def context_cold(shop: Shop, name: str = "context-cold", compression: str = "") 
 
 
 def context_zstd(shop: Shop) -> Row:
-    """The same with zstd, of the builders that can."""
+    """The same with zstd, of the builders that can. Raises Unavailable when jettison cannot."""
+    probe = folder(shop.work / "zstd", "FROM scratch\nCOPY Dockerfile /\n")
+    try:
+        shop.builders[0].build(Job(probe, out=shop.work / "zstd.tar", compression="zstd"))
+    except RuntimeError as error:
+        raise Unavailable("layers compressed with zstd cannot be asked for here") from error
     return context_cold(shop, "context-zstd", "zstd")
 
 

@@ -41,9 +41,10 @@ def pull(shop: Shop) -> Row:
     run(["skopeo", "copy", "-q", "--dest-tls-verify=false", f"oci:{layout}:latest", target])
     dockerfile = f'FROM {address}/base:1\nRUN ["/bin/busybox", "touch", "/done"]\n'
     job = Job(folder(shop.work / "pull", dockerfile))
+    about = scale.base_total // 1_000_000
     digests = [layer["digest"] for layer in layers]
     return Row(
-        "pull", f"load a base image of {scale.base_total // 1_000_000} MB from a registry, unpack it for RUN", 0.5,
+        "pull", f"load a base image of {about} MB from a registry, unpack it for RUN", 0.5,
         scale.rounds, seconds(lambda b: b.build(job)), before=lambda b: b.forget(),
         facts=lambda b: b.facts(job, "done"), expect=Facts(LAYERS + 1, 1, 0),
         limit=partial(limits.download, address, "base", digests),
@@ -60,17 +61,16 @@ def push(shop: Shop) -> Row:
     for number, file in enumerate(files):
         file.write_bytes(random.Random(number).randbytes(size))
     fresh = Fresh(shop)
-
-    def job(builder: Builder) -> Job:
-        return Job(context)
+    job = Job(context)
 
     def prepare(builder: Builder) -> None:
         builder.build(Job(context, out=shop.work / f"{builder.name}-push.tar"))
-        builder.build(Job(context))
+        builder.build(job)
 
     return Row(
         "push", f"push of an image with 3 new layers of {size // 1_000_000} MB", 0.5, shop.scale.rounds,
-        seconds(lambda b: b.push(job(b), f"{fresh.address}/bench/pushed:1")), prepare, lambda b: fresh.start(),
+        seconds(lambda b: b.push(job, f"{fresh.address}/bench/pushed:1")), prepare,
+        before=lambda b: fresh.start(),
         facts=lambda b: read_registry(fresh.address, "bench/pushed", "1"), expect=Facts(layers=3),
         limit=lambda: limits.upload(fresh.start(), "limit", files),
         limit_says="sha256 and plain uploads of three files, one per core",

@@ -63,14 +63,14 @@ def steps(shop: Shop) -> Row:
         bases=(shop.base,),
         no_cache=True,
     )
-    bundle = limits.make_bundle(shop.work / "bundle", shop.base)
+    root = limits.make_root(shop.work / "root", shop.base)
     return Row(
         "steps", f"{count} small RUN steps, cold", 0.35, shop.scale.rounds,
         seconds(lambda b: b.build(job)), lambda b: b.load(shop.base),
         facts=lambda b: b.facts(job, "file"),
         expect=Facts(layers=count + 1, files=count, content=4 * count),
-        limit=partial(limits.containers, bundle, count),
-        limit_says=f"crun runs `true` {count} times, no builder around it",
+        limit=partial(limits.containers, root, count),
+        limit_says=f"`true` in new namespaces {count} times, with no runtime and no builder",
     )  # fmt: skip
 
 
