@@ -42,7 +42,7 @@ class Base:
 class Facts:
     """What an image holds: layers, regular files below a prefix and their bytes, bytes of the layers as sent.
 
-    Expected facts may leave out what is not known, as None; `compressed` is None where layers are not compressed.
+    Expected facts may leave out what is not known, as None; `compressed` is None where layers are plain.
     """
 
     layers: int | None = None
