@@ -15,11 +15,11 @@ END = 1.2
 STYLE = """
 .page{fill:#ffffff;stroke:#d0d7de}.text{fill:#1f2328}.faint{fill:#59636e}.line{stroke:#d8dee4}
 .one{stroke:#1f2328}.met{fill:#2da44e}.missed{fill:#bf8700}.plain{fill:#4a7fb5}.reach{stroke:#cf222e}
-.other{fill:none;stroke:#59636e;stroke-width:1.5}
+.other{fill:#ffffff;stroke:#1f2328;stroke-width:1.5}
 @media (prefers-color-scheme:dark){
 .page{fill:#0d1117;stroke:#3d444d}.text{fill:#f0f6fc}.faint{fill:#9198a1}.line{stroke:#30363d}
 .one{stroke:#f0f6fc}.met{fill:#3fb950}.missed{fill:#d29922}.plain{fill:#6ca4dc}.reach{stroke:#ff7b72}
-.other{stroke:#9198a1}}
+.other{fill:#0d1117;stroke:#f0f6fc}}
 text{font:13px system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif}
 .head{font-size:17px;font-weight:600}.small{font-size:12px}
 """

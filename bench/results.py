@@ -19,12 +19,12 @@ OWN, RIVAL = "jettison", "buildkit"
 
 def begin(path: Path | None, scale: str, builders: Iterable[Builder]) -> dict[str, Any]:
     """The document to add rows to: the one in the file, if it is of the same scale, else a new one."""
-    document: dict[str, Any] = {"version": VERSION, "scale": scale, "builders": {}, "rows": {}}
+    document: dict[str, Any] = {"version": VERSION, "scale": scale, "builders": {}, "rows": {}, "skipped": {}}
     if path and path.exists():
         document = read(path)
         if document["scale"] != scale:
             raise SystemExit(f"{path} holds a {document['scale']} run, which does not mix with a {scale} one")
-    document |= {"machine": machine(), "skipped": {}}
+    document["machine"] = machine()
     for builder in builders:
         document["builders"][builder.name] = {"version": builder.version, "note": builder.note}
     return document
@@ -140,3 +140,9 @@ def add(document: dict[str, Any], name: str, row: dict[str, Any]) -> None:
     """Put a row into the document, in place of an older one."""
     document["rows"][name] = row
     document["skipped"].pop(name, None)
+
+
+def skip(document: dict[str, Any], name: str, reason: str) -> None:
+    """Note why a row is not there; an older one goes."""
+    document["rows"].pop(name, None)
+    document["skipped"][name] = reason

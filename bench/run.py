@@ -69,7 +69,7 @@ def main() -> int:
                 row = ROWS[name](shop)
             except Unavailable as reason:
                 print(f"\nwithout {name}: {reason}", flush=True)
-                document["skipped"][name] = str(reason)
+                results.skip(document, name, str(reason))
                 continue
             measured = measure(row, builders)
             whole = whole and not measured.failed
