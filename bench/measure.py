@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from bench.builder import Builder
+from bench.builder import Builder, Unavailable
 from bench.image import Facts, differences
 from bench.row import Row
 
@@ -47,17 +47,20 @@ class Measured:
 
 
 def measure(row: Row, builders: list[Builder]) -> Measured:
-    """All rounds of a row. A builder that fails is said, and has no more rounds and no figures."""
+    """All rounds of a row. A builder that fails is said, and has no more rounds and no figures.
+
+    Raises Unavailable when no builder is left.
+    """
     taking_part = [builder for builder in builders if not row.only or builder.name in row.only]
+    if not taking_part:
+        raise Unavailable(f"it is of {' and '.join(row.only)} only")
     measured = Measured(row, {builder.name: [] for builder in taking_part})
     spent = dict.fromkeys(measured.figures, 0.0)
     for builder in taking_part:
         attempt(measured, builder, row.prepare)
     for number in range(row.rounds):
         if row.limit and sum(measured.limits) < BUDGET:
-            start = time.perf_counter()
-            row.limit()
-            measured.limits.append(time.perf_counter() - start)
+            one_limit(measured, row.limit)
         turn = number % len(taking_part)
         for builder in taking_part[turn:] + taking_part[:turn]:
             if builder.name not in measured.failed and spent[builder.name] < BUDGET:
@@ -75,6 +78,16 @@ def attempt(measured: Measured, builder: Builder, work: Callable[[Builder], obje
         measured.failed[builder.name] = str(error)
         measured.figures[builder.name].clear()
         print(f"{measured.row.name}: {builder.name} failed: {error}", file=sys.stderr, flush=True)
+
+
+def one_limit(measured: Measured, limit: Callable[[], object]) -> None:
+    """One figure of the machine. One that cannot be had is said, and is no reason to stop."""
+    start = time.perf_counter()
+    try:
+        limit()
+        measured.limits.append(time.perf_counter() - start)
+    except (RuntimeError, OSError) as error:
+        print(f"{measured.row.name}: no limit: {error}", file=sys.stderr, flush=True)
 
 
 def one_round(measured: Measured, builder: Builder) -> None:

@@ -9,7 +9,6 @@ is FOLDER/performance.svg. Nothing is measured.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +32,8 @@ def main() -> int:
     parser.add_argument("--docs", type=Path, default=Path("docs"), metavar="FOLDER", help="default: docs")
     args = parser.parse_args()
     document = results.read(args.file)
+    if not document["rows"]:
+        raise SystemExit(f"{args.file} holds no row")
     page = args.docs / PAGE
     try:
         before, rest = page.read_text().split(BEGIN)
@@ -41,17 +42,10 @@ def main() -> int:
         raise SystemExit(
             f"{page} has no place for the table: it needs one line {BEGIN} and one {END}"
         ) from None
-    replace(args.docs / PICTURE, chart.draw(document))
-    replace(page, f"{before}{BEGIN}\n\n{section(document)}\n{END}{after}")
+    results.replace(args.docs / PICTURE, chart.draw(document))
+    results.replace(page, f"{before}{BEGIN}\n\n{section(document)}\n{END}{after}")
     print(f"wrote {page} and {args.docs / PICTURE}")
     return 0
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a file as a whole, or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text)
-    os.replace(part, path)
 
 
 def section(document: dict[str, Any]) -> str:

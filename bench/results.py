@@ -42,10 +42,18 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def write(path: Path, document: dict[str, Any]) -> None:
-    """Replace the file as a whole."""
+    """Keep the document; see `replace`."""
+    replace(path, json.dumps(document, indent=1) + "\n")
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file as a whole, or not at all. Ends the program, with a message, when it cannot be written."""
     part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps(document, indent=1) + "\n")
-    os.replace(part, path)
+    try:
+        part.write_text(text)
+        os.replace(part, path)
+    except OSError as error:
+        raise SystemExit(f"{path} cannot be written: {error.strerror}") from error
 
 
 def machine() -> dict[str, Any]:
@@ -136,9 +144,10 @@ def lines(name: str, document: dict[str, Any]) -> str:
     return "\n".join(text)
 
 
-def add(document: dict[str, Any], name: str, row: dict[str, Any]) -> None:
-    """Put a row into the document, in place of an older one."""
-    document["rows"][name] = row
+def add(document: dict[str, Any], name: str, row: dict[str, Any], order: Iterable[str]) -> None:
+    """Put a row into the document, at its place in the order of all rows."""
+    rows = document["rows"] | {name: row}
+    document["rows"] = {known: rows[known] for known in order if known in rows}
     document["skipped"].pop(name, None)
 
 

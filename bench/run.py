@@ -61,20 +61,25 @@ def main() -> int:
         make_base.make(str(layout))
         base = Base("busybox", layout)
         builders = list(available(stack, work, base, args.builder or BUILDERS))
+        if not builders:
+            print("there is no builder to measure", file=sys.stderr)
+            return 1
         document = results.begin(args.json, scale.name, builders)
+        if args.json:
+            results.write(args.json, document)
         shop = Shop(work, scale, base, builders, stack)
         whole = True
         for name in args.rows or ROWS:
             try:
-                row = ROWS[name](shop)
-            except Unavailable as reason:
+                measured = measure(ROWS[name](shop), builders)
+            except (Unavailable, RuntimeError) as reason:
                 print(f"\nwithout {name}: {reason}", flush=True)
                 results.skip(document, name, str(reason))
-                continue
-            measured = measure(row, builders)
-            whole = whole and not measured.failed
-            results.add(document, name, measured.document())
-            print(f"\n{results.lines(name, document)}", flush=True)
+                whole = whole and isinstance(reason, Unavailable)
+            else:
+                results.add(document, name, measured.document(), ROWS)
+                print(f"\n{results.lines(name, document)}", flush=True)
+                whole = whole and not measured.failed
             if args.json:
                 results.write(args.json, document)
     return 0 if whole else 1
@@ -96,7 +101,7 @@ def arguments() -> argparse.Namespace:
         metavar="FILE",
         help="write all results; rows that FILE has already stay or are replaced",
     )
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     unknown = [name for name in args.rows if name not in ROWS]
     if unknown:
         parser.error(f"no row {', '.join(unknown)}; there are {', '.join(ROWS)}")
