@@ -14,7 +14,7 @@ from bench.builder import Builder, Unavailable
 from bench.image import Facts, differences
 from bench.row import Row
 
-BUDGET = 45
+BUDGET = 30
 """Seconds that one builder may use up with one row before it has no further round."""
 
 
