@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,6 +33,7 @@ class Base:
     layout: Path
     tag: str = "latest"
 
+    @cache  # noqa: B019  (they are few, and a timed build must not wait for it)
     def digest(self) -> str:
         """The digest of its manifest."""
         index = json.loads((self.layout / "index.json").read_text())

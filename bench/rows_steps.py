@@ -103,21 +103,22 @@ def seed(shop: Shop) -> Row:
     if not SEED_CASES.exists():
         raise Unavailable(f"there are no seed cases at {SEED_CASES}")
     reference = json.loads((SEED_CASES / "reference.json").read_text())
-    needed = {name for case in cases for name in base_names(SEED_CASES / case)}
-    images = tuple(base(name) for name in sorted(needed))
+    images = {case: tuple(map(base, base_names(SEED_CASES / case))) for case in cases}
     layers = sum(reference[case]["default"]["layers"] for case in cases)
 
     def jobs(builder: Builder) -> list[Job]:
         out = shop.work / f"{builder.name}-seed"
         out.mkdir(exist_ok=True)
-        return [Job(SEED_CASES / case / "context", out=out / f"{case}.tar", bases=images) for case in cases]
+        return [
+            Job(SEED_CASES / case / "context", out=out / f"{case}.tar", bases=images[case]) for case in cases
+        ]
 
     def build(builder: Builder) -> None:
         for job in jobs(builder):
             builder.build(job)
 
     def prepare(builder: Builder) -> None:
-        for image in images:
+        for image in {image for needed in images.values() for image in needed}:
             builder.load(image)
         build(builder)
 
