@@ -46,7 +46,7 @@ class Measured:
         }
 
 
-def measure(row: Row, builders: list[Builder]) -> Measured:
+def measure(row: Row, builders: list[Builder], budget: float = BUDGET) -> Measured:
     """All rounds of a row. A builder that fails is said, and has no more rounds and no figures.
 
     Raises Unavailable when no builder is left.
@@ -59,11 +59,12 @@ def measure(row: Row, builders: list[Builder]) -> Measured:
     for builder in taking_part:
         attempt(measured, builder, row.prepare)
     for number in range(row.rounds):
-        if row.limit and sum(measured.limits) < BUDGET:
+        if row.limit and sum(measured.limits) < BUDGET / 4:
             one_limit(measured, row.limit)
         turn = number % len(taking_part)
         for builder in taking_part[turn:] + taking_part[:turn]:
-            if builder.name not in measured.failed and spent[builder.name] < BUDGET:
+            more = not number or spent[builder.name] < budget
+            if more and builder.name not in measured.failed:
                 start = time.perf_counter()
                 attempt(measured, builder, partial(one_round, measured))
                 spent[builder.name] += time.perf_counter() - start

@@ -141,7 +141,7 @@ def memory_peak(shop: Shop) -> Row:
         return memory.peak(work, builder.daemons(), others)
 
     return Row(
-        "memory", f"peak memory, cold, context of {made.about}", 150e6, min(2, shop.scale.rounds), measure,
+        "memory", f"peak memory, cold, context of {made.about}", 150e6, 1, measure,
         before=lambda b: b.forget(), facts=lambda b: b.facts(made.job(shop, b), "app/"), expect=made.expect,
         unit="MB", absolute=True, archive=True,
     )  # fmt: skip

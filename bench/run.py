@@ -15,6 +15,7 @@ import argparse
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -29,7 +30,7 @@ from bench.buildkit import BuildKit
 from bench.docker import Docker
 from bench.image import Base
 from bench.jettison import Jettison
-from bench.measure import measure
+from bench.measure import BUDGET, measure
 from bench.row import FULL, QUICK, Row, Shop
 
 ROWS: dict[str, Callable[[Shop], Row]] = {
@@ -47,6 +48,8 @@ ROWS: dict[str, Callable[[Shop], Row]] = {
     "memory": rows_files.memory_peak,
     "memory-growth": rows_files.memory_growth,
 }
+LATE = 15 * 60
+"""Seconds after which rows have one round only, so that a slow machine comes to an end as well."""
 BUILDERS = ("jettison", "buildkit", "docker", "buildah")
 
 
@@ -54,7 +57,7 @@ def main() -> int:
     args = arguments()
     # being told to stop must not leave daemons and mounts behind
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    scale = QUICK if args.quick else FULL
+    scale, start = QUICK if args.quick else FULL, time.monotonic()
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jettison-bench-")))
         layout = work / "base"
@@ -71,7 +74,8 @@ def main() -> int:
         whole = True
         for name in args.rows or ROWS:
             try:
-                measured = measure(ROWS[name](shop), builders)
+                late = time.monotonic() - start > LATE
+                measured = measure(ROWS[name](shop), builders, 0 if late else BUDGET)
             except (Unavailable, RuntimeError) as reason:
                 print(f"\nwithout {name}: {reason}", flush=True)
                 results.skip(document, name, str(reason))
