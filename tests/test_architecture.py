@@ -26,7 +26,7 @@ ROWS = (
     ("request", "config", "platforms", "events"),
     ("side_by_side",),
     ("errors",),
-    ("location", "digests", "kernel", "sizes", "version"),
+    ("location", "digests", "kernel", "replacing", "sizes", "version"),
     ("dataclass",),
 )
 """Rooms from top to bottom. A room imports from rows below its own, never from its own row or above."""

@@ -71,6 +71,7 @@ def build(
         with Store.open(config.root) as store:
             solution, result = _build(request, config, store, emit, cancel, fetched)
             ran, cached = solution.ran, solution.cached
+            store.tidy()
     except BaseException as error:
         text = error.message if isinstance(error, JettisonError) else str(error) or type(error).__name__
         emit(BuildFinished(time.time(), time.perf_counter() - started, ran, cached, text))

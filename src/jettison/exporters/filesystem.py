@@ -16,6 +16,7 @@ from jettison.dataclass import replace
 from jettison.errors import ExportError
 from jettison.exporters.place import opened, reported
 from jettison.oci.archive import pour
+from jettison.replacing import create, give_name
 from jettison.store import tar
 from jettison.store.base import Entry, FileTree, Node
 
@@ -141,8 +142,8 @@ def _rename(temporary: str, target: str) -> None:
 
 
 def _make_file(tree: FileTree, entry: Entry, path: str) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with tree.open(entry.path) as content, os.fdopen(handle, "wb", buffering=0) as file:
+    handle = create(path, 0o600)
+    with os.fdopen(handle, "wb", buffering=0) as file, tree.open(entry.path) as content:
         try:
             source = content.fileno()
         except OSError:
@@ -151,6 +152,7 @@ def _make_file(tree: FileTree, entry: Entry, path: str) -> None:
             pour(content, file, entry.size)
         else:
             _copy_with_holes(source, content, file, entry.size)
+        give_name(handle, path)
 
 
 def _copy_with_holes(source: int, content: BinaryIO, file: BinaryIO, size: int) -> None:

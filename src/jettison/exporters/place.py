@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from jettison.errors import ExportError
-from jettison.oci.archive import replacing
+from jettison.replacing import replacing
 
 STREAM = "-"
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 import posixpath
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from jettison.errors import SourceError
+from jettison.replacing import replacing
 
 if TYPE_CHECKING:
     import tarfile
 
 _CHUNK = 4 * 1024 * 1024
 _BLOCK = 512
-_LARGE = 8 * 1024 * 1024
-"""Bytes from which on a file takes another one's place by an exchange of names."""
 _LONGEST_NAME = 100
 _LARGEST_SIZE = 8**11 - 1
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
@@ -269,40 +267,6 @@ class FolderSink:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         with replacing(target) as file:
             yield file
-
-
-@contextmanager
-def replacing(target: str) -> Iterator[BinaryIO]:
-    """A new file that takes its place by rename when all went well, and vanishes when not. Raises OSError."""
-    folder, name = os.path.split(target)
-    temporary = os.path.join(folder, f".{name[:200]}.{os.urandom(6).hex()}.tmp")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            size = file.tell()
-        if size < _LARGE or not _exchanged(temporary, target):
-            os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _exchanged(temporary: str, target: str) -> bool:
-    """Put a file in the place of an earlier one, and remove that; False where this is not possible.
-
-    ext4 writes a whole file to the disk before a rename lets it replace another one.
-    """
-    from jettison.kernel import exchange
-
-    try:
-        if not stat.S_ISREG(os.lstat(target).st_mode):
-            return False
-        exchange(temporary, target)
-    except OSError:
-        return False
-    os.unlink(temporary)
-    return True
 
 
 def pour(source: BinaryIO, target: BinaryIO, size: int) -> None:

@@ -206,11 +206,11 @@ def _read(path: str) -> bytes:
 
 
 def _replace(path: str, parts: Sequence[bytes]) -> None:
+    from jettison.replacing import replacing
+
     os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-    temporary = f"{path}.{os.getpid()}"
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+    with replacing(path, 0o600) as stream:
         stream.writelines(parts)
-    os.replace(temporary, path)
 
 
 def _hash_all(files: Sequence[str], size: int) -> Iterator[bytes]:

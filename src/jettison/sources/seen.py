@@ -62,11 +62,11 @@ class Seen:
             return
         latest = list(self._known.items())[-_MOST:]
         body = json.dumps([[key, *_fields(found)] for key, found in latest])
-        temporary = f"{self._path}.{os.getpid()}"
+        from jettison.replacing import replacing
+
         try:
-            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-                file.write(f"{_FORM}\n{_checksum(body)}\n{body}")
-            os.replace(temporary, self._path)
+            with replacing(self._path, 0o600) as file:
+                file.write(f"{_FORM}\n{_checksum(body)}\n{body}".encode())
         except OSError:
             return
         self._fresh = False

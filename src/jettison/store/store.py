@@ -20,7 +20,7 @@ from jettison.store.faults import faults
 from jettison.store.images import Images
 from jettison.store.layers import Layers
 from jettison.store.locks import Presence, locked
-from jettison.store.temporary import Session, WorkDir, remove_tree
+from jettison.store.temporary import Session, WorkDir, remove_tree, sweep
 
 if TYPE_CHECKING:
     from jettison.store.view import LayerView
@@ -36,7 +36,7 @@ class Store:
         self.presence = Presence(f"{root}/locks/in-use")
         self.fetch = fetch
         """Called for blobs that a layer names and the store has not; may be set later."""
-        self.session = Session(f"{root}/tmp", lambda: self.layers.sweep())
+        self.session = Session(f"{root}/tmp", self._sweep)
         self.blobs = Blobs(f"{root}/blobs", self.session)
         self.db = Database(f"{root}/jettison.db")
         self.layers = Layers(self)
@@ -101,6 +101,22 @@ class Store:
     def cache_mount_folder(self, mount_id: str) -> str:
         """Where a cache mount is, or would be."""
         return f"{self.root}/cache-mounts/{_file_name(mount_id)}"
+
+    def tidy(self) -> None:
+        """Remove what dead processes left, if this one did not do so already when it first wrote something.
+
+        Looks at two small folders where there is nothing to do. Raises nothing: what stays now goes later.
+        """
+        try:
+            if os.listdir(f"{self.root}/tmp") or os.listdir(f"{self.root}/locks"):
+                self.session.new_name("tidy")
+        except (OSError, StoreError):
+            pass
+
+    def _sweep(self) -> None:
+        """Remove what dead processes left outside of their folders below tmp/."""
+        sweep(f"{self.root}/locks")
+        self.layers.sweep()
 
     def cache_mount(self, mount_id: str, seed: Callable[[str], None] | None = None) -> str:
         """The folder of a cache mount.

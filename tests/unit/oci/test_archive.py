@@ -9,7 +9,7 @@ import pytest
 
 from jettison.errors import SourceError
 from jettison.oci import archive
-from jettison.oci.archive import ArchiveSink, FolderSink, open_files, pour, replacing
+from jettison.oci.archive import ArchiveSink, FolderSink, open_files, pour
 from tests.layouts import member, tar_of
 
 SIZES = (0, 1, 511, 512, 513, 5_000_000)
@@ -57,18 +57,6 @@ def test_pour_notices_a_source_that_shrank(tmp_path: Path) -> None:
         pytest.raises(OSError, match="shorter"),
     ):
         pour(file, out, 4)
-
-
-def test_replacing_leaves_nothing_behind(tmp_path: Path) -> None:
-    target = tmp_path / "x"
-    target.write_text("old")
-    with pytest.raises(RuntimeError), replacing(str(target)) as file:
-        file.write(b"half")
-        raise RuntimeError
-    assert target.read_text() == "old" and os.listdir(tmp_path) == ["x"]
-    with replacing(str(target)) as file:
-        file.write(b"new")
-    assert target.read_text() == "new" and os.listdir(tmp_path) == ["x"]
 
 
 def test_small_files_of_a_folder_come_last(tmp_path: Path) -> None:
@@ -126,27 +114,3 @@ def test_headers_are_those_of_tarfile(path: str, size: int) -> None:
     folder = tarfile.TarInfo(path + "/")
     folder.type, folder.mode = tarfile.DIRTYPE, 0o755
     assert archive._header(path + "/", 0, folder=True) == folder.tobuf(tarfile.GNU_FORMAT)
-
-
-@pytest.mark.parametrize("size", [archive._LARGE - 1, archive._LARGE])
-def test_large_files_replace_others(tmp_path: Path, size: int) -> None:
-    target = tmp_path / "target"
-    (tmp_path / "elsewhere").write_text("kept")
-    for before in ("nothing", "file", "link"):
-        target.unlink(missing_ok=True)
-        if before == "file":
-            target.write_text("old")
-        elif before == "link":
-            target.symlink_to("elsewhere")
-        with replacing(str(target)) as file:
-            file.write(bytes(size))
-        assert target.lstat().st_size == size
-        assert sorted(item.name for item in tmp_path.iterdir()) == ["elsewhere", "target"]
-    assert (tmp_path / "elsewhere").read_text() == "kept"
-
-
-def test_a_folder_is_not_replaced(tmp_path: Path) -> None:
-    (tmp_path / "target").mkdir()
-    with pytest.raises(IsADirectoryError), replacing(str(tmp_path / "target")) as file:
-        file.write(bytes(archive._LARGE))
-    assert [item.name for item in tmp_path.iterdir()] == ["target"]
