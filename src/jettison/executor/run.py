@@ -17,6 +17,7 @@ from jettison.kernel import private_mounts
 from jettison.sandbox import users
 from jettison.sandbox.base import ProcessSpec, Sandbox
 from jettison.store.base import FileTree
+from jettison.store.faults import FULL, store_error
 from jettison.store.resolve import resolve
 from jettison.store.snapshot import mounted
 from jettison.store.store import Store
@@ -116,6 +117,8 @@ def run(
         try:
             status = private_mounts(inside)
         except OSError as error:
+            if error.errno in FULL:
+                raise store_error(error, vertex.name, store.root) from error
             raise SandboxError(
                 f"{vertex.name}: {error.strerror or error}", location=vertex.location
             ) from error

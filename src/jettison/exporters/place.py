@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import BinaryIO
 
 from jettison.errors import ExportError
 from jettison.replacing import replacing
+from jettison.store.faults import FULL
 
 STREAM = "-"
 
@@ -53,6 +53,6 @@ def reported(dest: str) -> Iterator[None]:
         name = "the output" if dest == STREAM else dest
         if isinstance(error, BrokenPipeError):
             raise ExportError(f"writing {name}: its reader went away") from error
-        hint = "free some space, or write to another disk" if error.errno == errno.ENOSPC else None
+        hint = "free some space, or write to another disk" if error.errno in FULL else None
         where = f" ({error.filename})" if error.filename and error.filename != dest else ""
         raise ExportError(f"writing {name}: {error.strerror or error}{where}", hint=hint) from error

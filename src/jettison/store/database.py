@@ -120,23 +120,7 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            folder = os.path.dirname(self._path)
-            text = str(error)
-            if "full" in text:
-                raise StoreError(
-                    f"the store's database cannot grow: no space left in {folder}",
-                    hint="remove images that are not needed, or use another folder with --root",
-                ) from error
-            if "locked" in text:
-                raise StoreError(
-                    f"the store's database in {folder} was locked for {BUSY_SECONDS} s",
-                    hint="another process holds it; is it stopped?",
-                    temporary=True,
-                ) from error
-            raise StoreError(
-                f"the store's database {self._path} cannot be used: {text}",
-                hint="if it is damaged, remove the store folder: all in it can be made again",
-            ) from error
+            raise _explained(error, self._path) from error
 
 
 def too_new(path: str, version: int) -> StoreError:
@@ -144,4 +128,36 @@ def too_new(path: str, version: int) -> StoreError:
     return StoreError(
         f"{path} has version {version}; this jettison understands versions up to {SCHEMA_VERSION}",
         hint="use the newer jettison, or another folder with --root",
+    )
+
+
+def _explained(error: sqlite3.Error, path: str) -> StoreError:
+    """What SQLite says, as a StoreError. None of these touch what a finished transaction wrote."""
+    folder = os.path.dirname(path)
+    # The upper bits tell where inside SQLite it happened.
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return StoreError(
+            f"the store's database cannot grow: no space left in {folder}",
+            hint="free some space, or use another folder with --root",
+        )
+    if code == sqlite3.SQLITE_IOERR:
+        return StoreError(
+            f"the store's database in {folder} cannot be read or written: {error}",
+            hint="most often the disk is full, or a quota used up: free some space",
+        )
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StoreError(
+            f"the store's database in {folder} was locked for {BUSY_SECONDS} s",
+            hint="another process holds it; is it stopped?",
+            temporary=True,
+        )
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return StoreError(
+            f"the store's database in {folder} cannot be written: {error}",
+            hint="the folder has to be writable for this user; --root names another",
+        )
+    return StoreError(
+        f"the store's database {path} cannot be used: {error}",
+        hint="if it is damaged, move the store's folder away: all in it can be made again",
     )

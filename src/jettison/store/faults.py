@@ -8,12 +8,13 @@ from contextlib import contextmanager
 
 from jettison.errors import StoreError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What says that a disk has no room, or its user no more quota."""
 
 
 def store_error(error: OSError, doing: str, folder: str) -> StoreError:
     """The StoreError for an OSError met while `doing` something in a folder of the store."""
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return StoreError(
             f"{doing}: no space left in {folder}",
             hint="remove images that are not needed, or use another folder with --root",

@@ -23,8 +23,9 @@ class TreeLayerWriter:
         self._folder = folder
         self._keep = keep
         self._tree = f"{folder}/tree"
-        os.mkdir(self._tree)
-        os.chmod(self._tree, 0o755)
+        with faults("making a temporary folder", folder):
+            os.mkdir(self._tree)
+            os.chmod(self._tree, 0o755)
         self._builder = TreeBuilder(self._tree)
 
     def add(self, entry: Entry, content: str | bytes | BinaryIO | None = None) -> None:
