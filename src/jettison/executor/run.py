@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from jettison.dataclass import dataclass, field
-from jettison.errors import SandboxError, StepFailed
+from jettison.errors import JettisonError, SandboxError, StepFailed
 from jettison.executor.mounts import StepMounts, mount_targets
 from jettison.graph.ops import RunOp
 from jettison.graph.vertex import Vertex
@@ -117,15 +117,17 @@ def run(
         try:
             status = private_mounts(inside)
         except OSError as error:
-            if error.errno in FULL:
-                raise store_error(error, vertex.name, store.root) from error
-            raise SandboxError(
-                f"{vertex.name}: {error.strerror or error}", location=vertex.location
-            ) from error
+            raise _not_run(error, vertex, store.root) from error
         if status != 0:
             raise _failed(vertex, op, status, b"".join(tail))
         layer = store.layers.commit_upper(work.upper, base)
     return (*base, layer.id)
+
+
+def _not_run(error: OSError, vertex: Vertex, root: str) -> JettisonError:
+    if error.errno in FULL:
+        return store_error(error, vertex.name, root)
+    return SandboxError(f"{vertex.name}: {error.strerror or error}", location=vertex.location)
 
 
 def _user(op: RunOp, view: FileTree, vertex: Vertex) -> users.User:
