@@ -129,6 +129,7 @@ class StepMounts:
 
     def all(self, targets: Targets) -> tuple[Mount, ...]:
         """Every mount of the step, outer ones first."""
+        self._lock_caches()
         os.mkdir(self.folder, 0o700)
         # Secrets and network files live in memory only, and are gone with the namespace.
         mount("tmpfs", self.folder, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755")
@@ -143,6 +144,21 @@ class StepMounts:
         if self.op.files:
             out.append(self._pipes())
         return tuple(sorted(out, key=lambda made: made.target.count("/")))
+
+    def _lock_caches(self) -> None:
+        """Take the caches that one step at a time may use.
+
+        Each once, and all steps in the same order: two that want the same ones would wait for each other.
+        """
+        folders = self.settings.cache_mounts.folders
+        # A folder of the caller's has no copies.
+        alone = {
+            item.id
+            for item in self.op.mounts
+            if item.sharing == "locked" or (item.sharing == "private" and item.id in folders)
+        }
+        for name in sorted(alone):
+            self.stack.enter_context(self.store.lock(f"cache-run-{name}", cancel=self.cancel))
 
     def _hosts(self) -> str:
         return network.hosts_text(
@@ -235,16 +251,12 @@ class StepMounts:
             if item.mode is not None:
                 os.chmod(folder, item.mode)
 
-        name = item.id
-        own = self.settings.cache_mounts.folders.get(name)
-        if item.sharing == "locked" or (own is not None and item.sharing == "private"):
-            self.stack.enter_context(self.store.lock(f"cache-run-{name}", cancel=self.cancel))
-        elif item.sharing == "private":
-            name = self._free_copy(name)
+        own = self.settings.cache_mounts.folders.get(item.id)
         if own is not None:
             return _own_folder(own, item, self.vertex)
         from jettison.store import cache_mounts
 
+        name = self._free_copy(item.id) if item.sharing == "private" else item.id
         self.settings.cache_mounts.begin(name, self.store)
         return self.stack.enter_context(cache_mounts.in_use(self.store, name, seed, self.cancel))
 
