@@ -25,8 +25,8 @@ ROWS = (
     ("dockerfile", "oci", "sandbox"),
     ("request", "config", "platforms", "events"),
     ("side_by_side",),
-    ("errors",),
-    ("location", "digests", "kernel", "replacing", "sizes", "version"),
+    ("errors", "replacing"),
+    ("location", "digests", "kernel", "sizes", "version"),
     ("dataclass",),
 )
 """Rooms from top to bottom. A room imports from rows below its own, never from its own row or above."""

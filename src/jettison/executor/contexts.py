@@ -114,6 +114,7 @@ class ContextCopies:
         """Read the folder, and write the layer as well where its base is known."""
         from jettison.executor.copy import copy_folder
         from jettison.executor.folder import FolderWalk
+        from jettison.sources.clocks import silent_devices
 
         folder, key = self._folders[vertex]
         before = context.seen.get(key)
@@ -137,6 +138,7 @@ class ContextCopies:
         finally:
             listing.drop()
         settled = is_settled(walk.seen.newest_ns, began) and not walk.changed
+        settled = settled and not silent_devices(walk.seen.devices)
         context.seen.put(key, Found(walk.seen.digest(), settled, content, walk.seen.files, layer))
         if writer is not None and base is not None:
             self._ready[vertex] = Ready(base, writer, tuple(walk.changed))

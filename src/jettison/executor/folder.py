@@ -16,7 +16,7 @@ from jettison.executor.place import marked_as_removed
 from jettison.executor.select import is_pattern
 from jettison.graph.ops import CopyOp
 from jettison.sources.context import ContextTree
-from jettison.sources.memo import Memo, hash_file, key_of
+from jettison.sources.memo import Memo, hash_file, key_of, show_writes
 from jettison.sources.sweep import Fingerprint, sweep
 from jettison.store import listings
 from jettison.store.base import Entry, Kind, LayerWriter
@@ -162,8 +162,10 @@ class FolderWalk:
         size = st.st_size
         handle = os.open(name, _READ, dir_fd=fd)
         try:
-            data = os.read(handle, size + 1)
             fresh = known is None and self._memo is not None
+            if fresh:
+                show_writes(handle, st.st_ctime_ns)
+            data = os.read(handle, size + 1)
             if not fresh and not _same(os.fstat(handle), st):
                 self.changed.append(self._where(path))
         finally:

@@ -2,8 +2,10 @@
 
 A hash is remembered for what the kernel says of a file: device, inode, size,
 mtime and ctime, the times in nanoseconds. No one can set a ctime, so changed content always
-shows, except when it changes twice within one tick of the file system's
-clock: what changed shortly before a build began is used by that build alone.
+shows, with three exceptions. It may change twice within one tick of the file system's
+clock: what changed shortly before a build began is used by that build alone. A program that has the
+file mapped sets its times with the first write to a page only, until that page is on the disk: so it is
+sent there before the file is read (`show_writes`). And some file systems show nothing (`clocks`).
 
 One memo serves one build context. It is one file of fixed-size records in the order in which they were
 asked for. The next build asks in that order again, so the next record is nearly always
@@ -152,27 +154,27 @@ class Memo:
         if not self.path or not self._fresh or not self._body:
             return
         body = self._body[: 4 * self._asked + 10_000 * _RECORD]
-        if self._some_recent(body):
-            body = b"".join(self._settled(body))
+        if next(self._doubtful(body), None) is not None:
+            body = b"".join(self._certain(body))
         try:
             _replace(self.path, (_MAGIC, sha256(body).digest(), body))
         except OSError:
             return
         self._fresh = False
 
-    def _some_recent(self, body: bytes) -> bool:
-        return next(self._recent(body), None) is not None
-
-    def _recent(self, body: bytes) -> Iterator[int]:
+    def _doubtful(self, body: bytes) -> Iterator[int]:
         """Where the records of files are that may change again without a difference in their keys."""
+        from jettison.sources.clocks import silent_devices
+
         limit, began = self._began - _RECENT_NS, self._began
-        for number, (_, _, _, mtime, ctime, _) in enumerate(_WHOLE.iter_unpack(body)):
-            if ctime >= limit or -_RECENT_NS <= mtime - began <= _RECENT_NS:
+        silent = silent_devices({record[0] for record in _WHOLE.iter_unpack(body)})
+        for number, (device, _, _, mtime, ctime, _) in enumerate(_WHOLE.iter_unpack(body)):
+            if ctime >= limit or -_RECENT_NS <= mtime - began <= _RECENT_NS or device in silent:
                 yield number * _RECORD
 
-    def _settled(self, body: bytes) -> Iterator[bytes]:
+    def _certain(self, body: bytes) -> Iterator[bytes]:
         at = 0
-        for start in self._recent(body):
+        for start in self._doubtful(body):
             yield body[at:start]
             at = start + _RECORD
         yield body[at:]
@@ -228,7 +230,9 @@ def hash_file(file: str, folder: int | None = None) -> bytes:
     handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     try:
         # Room for just what comes: giving back the rest of a megabyte costs more than reading a small file.
-        size = os.fstat(handle).st_size
+        at = os.fstat(handle)
+        size = at.st_size
+        show_writes(handle, at.st_ctime_ns)
         data = os.read(handle, min(size + 1, _CHUNK))
         total = sha256(data)
         if len(data) != size:
@@ -237,3 +241,17 @@ def hash_file(file: str, folder: int | None = None) -> bytes:
         return total.digest()
     finally:
         os.close(handle)
+
+
+def show_writes(handle: int, ctime_ns: int) -> None:
+    """Make all writes to an open file from now on show in its times, as far as its filesystem can.
+
+    Does nothing for one that has changed just now: its hash is not remembered anyway.
+    """
+    if ctime_ns < time.time_ns() - _RECENT_NS:
+        from jettison.kernel import write_back
+
+        try:
+            write_back(handle)
+        except OSError:
+            pass

@@ -7,7 +7,6 @@ so shortly before the look at it that the file system's clock had not moved on: 
 from __future__ import annotations
 
 import json
-import os
 from hashlib import sha256
 
 from jettison.dataclass import dataclass

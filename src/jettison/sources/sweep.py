@@ -36,6 +36,7 @@ class Fingerprint:
         """A digest of each directory."""
         self.files = 0
         self.newest_ns = 0
+        self.devices: set[int] = set()
 
     def add(self, folder: str, listed: list[Listed]) -> None:
         """Add one directory."""
@@ -47,6 +48,7 @@ class Fingerprint:
         self.folders[folder] = sha256(marshal.dumps(rows, 2)).digest()
         self.files += len(rows)
         self.newest_ns = max([self.newest_ns, *(row[6] for row in rows)])
+        self.devices.update([row[3] for row in rows])
 
     def digest(self) -> str:
         """The digest of all directories."""
