@@ -17,6 +17,7 @@ from tests.e2e.harmed import App
 from tests.storecheck import users_of
 
 MOMENTS = 200 if os.environ.get("JETTISON_TEST_ALL") else 42
+STARTS = 40 if os.environ.get("JETTISON_TEST_ALL") else 12
 SEED = int(os.environ.get("JETTISON_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="steps are mounted, which takes root")
@@ -77,12 +78,19 @@ def kill(process: subprocess.Popen[bytes], group: bool) -> None:
     process.wait()
 
 
+def assert_nobody_is_left(root: Path) -> None:
+    """The steps of a killed build end by themselves."""
+    deadline = time.monotonic() + 10
+    while (left := users_of(root)) and time.monotonic() < deadline:
+        pass
+    for line in left:
+        os.kill(int(line.partition(":")[0]), signal.SIGKILL)
+    assert left == []
+
+
 def assert_recovers(app: App, known: set[str]) -> None:
     """After a kill: no process is left, the archive is an old or the new one, and the next build is right."""
-    deadline = time.monotonic() + 10
-    while (left := users_of(app.jettison.root)) and time.monotonic() < deadline:
-        pass
-    assert left == []
+    assert_nobody_is_left(app.jettison.root)
     assert app.nonce() in known
     app.assert_builds()
     assert os.listdir(app.archive.parent) == [app.archive.name]
@@ -115,3 +123,29 @@ def test_killed_at_any_moment(jettison: Jettison, tmp_path: Path) -> None:
     assert unharmed < MOMENTS / 2, f"{unharmed} of {MOMENTS} builds ended before they were killed"
     assert app.logged() == {"nonce first", "nonce timed", *(f"nonce {n}" for n in range(MOMENTS))}
     app.assert_kept()
+
+
+def children(process: subprocess.Popen[bytes]) -> list[str]:
+    """The process ids of what the threads of a process have started."""
+    return [
+        pid for tasks in Path(f"/proc/{process.pid}/task").glob("*/children") for pid in read(tasks).split()
+    ]
+
+
+def read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""  # the thread has ended
+
+
+def test_killed_just_as_a_step_starts(jettison: Jettison, project: Callable[..., Path]) -> None:
+    """Before the step's process could be told to die with its builder."""
+    folder = project(dockerfile="FROM busybox\nRUN sleep 600\n")
+    null = subprocess.DEVNULL
+    for _ in range(STARTS):
+        process = jettison.start("build", "-q", folder, stdout=null, stderr=null)
+        while not children(process):
+            assert process.poll() is None
+        kill(process, group=False)
+        assert_nobody_is_left(jettison.root)

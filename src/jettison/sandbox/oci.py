@@ -155,10 +155,10 @@ def _wrapper() -> tuple[str, ...]:
 
     Empty where the tools (util-linux) or the right to mount /proc are missing.
     """
-    setpriv, unshare = _which("setpriv", SEARCH_PATH), _which("unshare", SEARCH_PATH)
-    if not setpriv or not unshare:
+    setpriv, unshare, shell = (_which(name, SEARCH_PATH) for name in ("setpriv", "unshare", "sh"))
+    if not setpriv or not unshare or not shell:
         return ()
-    wrapper = (setpriv, "--pdeathsig=KILL", unshare, "--mount-proc")
+    wrapper = (setpriv, "--pdeathsig=KILL", shell, *process.GATE, unshare, "--mount-proc")
     if not _in_user_namespace():
         return wrapper
     # Where parts of /proc are covered, as in other containers, no new one may be mounted.

@@ -2,11 +2,13 @@
 
 The child is the first process of a PID namespace of its own, so the kernel ends all that it started as
 soon as it is gone; and it is told to die with the thread that started it. Both
-hold even when this process is killed by SIGKILL.
+hold even when this process is killed by SIGKILL: until it has been told, the child waits to be let on
+(`GATE`).
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
@@ -15,6 +17,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from jettison import kernel
 from jettison.dataclass import dataclass
+
+GATE = ("-c", 'echo >&4 && read -r on <&3 && exec "$@" 3<&- 4>&-', "gate")
+"""The arguments of a shell that goes on to what follows once `start` answers, and ends if that is gone."""
 
 _TICK_MS = 50
 """How often `cancel` is looked at."""
@@ -50,7 +55,8 @@ class Ending:
 def start(argv: Sequence[str], environment: Mapping[str, str], *, piped: bool, own_pids: bool) -> Child:
     """Start a program by its absolute path. With `piped`, it reads nothing and has its own session.
 
-    `own_pids` makes it the first process of a new PID namespace. Raises OSError.
+    `own_pids` makes it the first process of a new PID namespace; `argv` has to pass a `GATE` then.
+    Raises OSError.
     """
     over = threading.Event()
     if not piped:
@@ -96,7 +102,10 @@ def _spawn(
     def body() -> None:
         try:
             kernel.unshare(kernel.CLONE_NEWPID)
-            pids.append(_posix_spawn(argv, environment, actions, own_session))
+            with _Gate() as gate:
+                pids.append(_posix_spawn(argv, environment, [*actions, *gate.actions()], own_session))
+                ready.set()
+                gate.let_on()
         except BaseException as error:
             errors.append(error)
             return
@@ -109,6 +118,45 @@ def _spawn(
     if errors:
         raise errors[0]
     return pids[0]
+
+
+class _Gate:
+    """Two pipes: the child says on one that it will die with us, and waits on the other for leave to go on.
+
+    When this process is killed before that, the child reads an end of file instead.
+    """
+
+    def __enter__(self) -> _Gate:
+        self._asked, asks = os.pipe()
+        hears, self._answer = os.pipe()
+        # Out of the way of the numbers that the child knows them by.
+        self._theirs = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (hears, asks)]
+        os.close(hears)
+        os.close(asks)
+        return self
+
+    def actions(self) -> list[tuple[int | str, ...]]:
+        """What gives the child its ends."""
+        hears, asks = self._theirs
+        return [(os.POSIX_SPAWN_DUP2, hears, 3), (os.POSIX_SPAWN_DUP2, asks, 4)]
+
+    def let_on(self) -> None:
+        """Wait for the child's question and answer it. Nothing happens when it has ended."""
+        self._close_theirs()
+        if os.read(self._asked, 1):
+            try:
+                os.write(self._answer, b"\n")
+            except BrokenPipeError:
+                pass
+
+    def _close_theirs(self) -> None:
+        while self._theirs:
+            os.close(self._theirs.pop())
+
+    def __exit__(self, *_: object) -> None:
+        self._close_theirs()
+        os.close(self._asked)
+        os.close(self._answer)
 
 
 def _posix_spawn(
