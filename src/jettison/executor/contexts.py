@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from jettison.dataclass import dataclass, replace
 from jettison.digests import digest_of
@@ -23,6 +24,9 @@ from jettison.store.blob_writer import BlobLayerWriter
 from jettison.store.compress import Packing
 from jettison.store.listings import ListingWriter, keep_rows
 from jettison.store.store import Store
+
+if TYPE_CHECKING:
+    from jettison.executor.folder import FolderWalk
 
 BaseOf = Callable[[], Layers | None]
 """The layers that a COPY's blob goes onto, where they can be looked into at once; None where not."""
@@ -61,6 +65,14 @@ class Ready:
     base: Layers
     writer: BlobLayerWriter
     changed: tuple[str, ...]
+
+
+def _settled(walk: FolderWalk, began_ns: int) -> bool:
+    """Whether the fingerprint of a walk stands for what was read, whenever it comes again."""
+    from jettison.sources.clocks import silent_devices
+
+    fresh = not is_settled(walk.seen.newest_ns, began_ns)
+    return not (fresh or walk.changed or silent_devices(walk.seen.devices))
 
 
 class ContextCopies:
@@ -114,7 +126,6 @@ class ContextCopies:
         """Read the folder, and write the layer as well where its base is known."""
         from jettison.executor.copy import copy_folder
         from jettison.executor.folder import FolderWalk
-        from jettison.sources.clocks import silent_devices
 
         folder, key = self._folders[vertex]
         before = context.seen.get(key)
@@ -137,9 +148,8 @@ class ContextCopies:
             raise
         finally:
             listing.drop()
-        settled = is_settled(walk.seen.newest_ns, began) and not walk.changed
-        settled = settled and not silent_devices(walk.seen.devices)
-        context.seen.put(key, Found(walk.seen.digest(), settled, content, walk.seen.files, layer))
+        found = Found(walk.seen.digest(), _settled(walk, began), content, walk.seen.files, layer)
+        context.seen.put(key, found)
         if writer is not None and base is not None:
             self._ready[vertex] = Ready(base, writer, tuple(walk.changed))
         return content
