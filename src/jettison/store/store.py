@@ -108,7 +108,8 @@ class Store:
         Looks at two small folders where there is nothing to do. Raises nothing: what stays now goes later.
         """
         try:
-            if os.listdir(f"{self.root}/tmp") or os.listdir(f"{self.root}/locks"):
+            # The lock of all who have the store open is always there.
+            if os.listdir(f"{self.root}/tmp") or len(os.listdir(f"{self.root}/locks")) > 1:
                 self.session.new_name("tidy")
         except (OSError, StoreError):
             pass
