@@ -113,7 +113,7 @@ def test_a_disk_that_became_read_only(disk: Disk, busybox_layout: Path, tmp_path
     app = App(jettison, tmp_path, tmp_path / "out/app.tar")
     app.change("other")
     disk.remount("ro")
-    assert_told(app.build(), "cannot be written")
+    assert_told(app.build(), "has to be writable")
     disk.remount("rw")
     app.assert_builds()
     app.assert_kept()
