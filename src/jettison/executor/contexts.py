@@ -67,11 +67,11 @@ class Ready:
     changed: tuple[str, ...]
 
 
-def _settled(walk: FolderWalk, began_ns: int) -> bool:
+def _settled(walk: FolderWalk, memo: Memo, began_ns: int) -> bool:
     """Whether the fingerprint of a walk stands for what was read, whenever it comes again."""
     from jettison.sources.clocks import silent_devices
 
-    fresh = not is_settled(walk.seen.newest_ns, began_ns)
+    fresh = memo.unsure or not is_settled(walk.seen.newest_ns, began_ns)
     return not (fresh or walk.changed or silent_devices(walk.seen.devices))
 
 
@@ -148,8 +148,8 @@ class ContextCopies:
             raise
         finally:
             listing.drop()
-        found = Found(walk.seen.digest(), _settled(walk, began), content, walk.seen.files, layer)
-        context.seen.put(key, found)
+        settled = _settled(walk, context.memo, began)
+        context.seen.put(key, Found(walk.seen.digest(), settled, content, walk.seen.files, layer))
         if writer is not None and base is not None:
             self._ready[vertex] = Ready(base, writer, tuple(walk.changed))
         return content

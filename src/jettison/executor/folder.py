@@ -16,7 +16,7 @@ from jettison.executor.place import marked_as_removed
 from jettison.executor.select import is_pattern
 from jettison.graph.ops import CopyOp
 from jettison.sources.context import ContextTree
-from jettison.sources.memo import Memo, hash_file, key_of, show_writes
+from jettison.sources.memo import Memo, hash_file, key_of
 from jettison.sources.sweep import Fingerprint, sweep
 from jettison.store import listings
 from jettison.store.base import Entry, Kind, LayerWriter
@@ -149,7 +149,7 @@ class FolderWalk:
         if self._blob is not None and not link and st.st_size < _SMALL:
             digest = self._small_file(self._blob, fd, path, name, mode, st, known)
         else:
-            digest = known or (hash_file(name, fd) if self._memo is not None else b"")
+            digest = known or (hash_file(name, fd, self._memo) if self._memo is not None else b"")
             self._large_file(fd, path, name, mode, st, digest, link)
         if self._memo is not None and known is None:
             self._memo.put(key, digest)
@@ -163,8 +163,8 @@ class FolderWalk:
         handle = os.open(name, _READ, dir_fd=fd)
         try:
             fresh = known is None and self._memo is not None
-            if fresh:
-                show_writes(handle, st.st_ctime_ns)
+            if fresh and self._memo is not None:
+                self._memo.expose(handle, st)
             data = os.read(handle, size + 1)
             if not fresh and not _same(os.fstat(handle), st):
                 self.changed.append(self._where(path))

@@ -5,7 +5,8 @@ mtime and ctime, the times in nanoseconds. No one can set a ctime, so changed co
 shows, with three exceptions. It may change twice within one tick of the file system's
 clock: what changed shortly before a build began is used by that build alone. A program that has the
 file mapped sets its times with the first write to a page only, until that page is on the disk: so it is
-sent there before the file is read (`show_writes`). And some file systems show nothing (`clocks`).
+sent there before the file is read, or its hash not kept (`expose`). And some file systems show nothing
+(`clocks`).
 
 One memo serves one build context. It is one file of fixed-size records in the order in which they were
 asked for. The next build asks in that order again, so the next record is nearly always
@@ -29,6 +30,7 @@ _DIGEST = 32
 _RECORD = _SIZE + _DIGEST
 _RECENT_NS = 2_000_000_000
 """Coarser than the clock of any file system in use (FAT keeps times in 2 s steps)."""
+_MOST_EXPOSED = 200
 _CHUNK = 1 << 20
 _PARALLEL_BYTES = 8 << 20
 _LARGE = 1 << 16
@@ -62,6 +64,10 @@ class Memo:
         self._asked = 0
         self._fresh = False
         self._began = time.time_ns()
+        self._exposed: set[bytes] = set()
+        self._sent_before = 0
+        self.unsure = False
+        """Whether files may have pages in memory whose next changes nothing would show."""
 
     def get(self, key: bytes) -> bytes | None:
         """The digest for a key, or None: then `put` it."""
@@ -108,6 +114,30 @@ class Memo:
             return _find(body, key, 0, len(body))
         return -1
 
+    def expose(self, handle: int, at: os.stat_result) -> None:
+        """Before an open file is hashed: see that all writes to it from now on show in its times.
+
+        The kernel itself sends changed pages to the disk after a while. Younger ones are sent here,
+        if they are few: after a checkout it would take longer than to read all files again next time.
+        """
+        ctime = at.st_ctime_ns
+        if ctime >= self._began - _RECENT_NS:
+            return  # not remembered anyway
+        self._sent_before = self._sent_before or self._began - unsent_ns()
+        if ctime < self._sent_before:
+            return
+        if len(self._exposed) >= _MOST_EXPOSED:
+            self.unsure = True
+            return
+        from jettison.kernel import write_back
+
+        try:
+            write_back(handle)
+        except OSError:
+            self.unsure = True
+            return
+        self._exposed.add(_key(at))
+
     def settle(self) -> None:
         """End of a pass over files: the next one may ask for the same again, in the same order."""
         self._jump(0)
@@ -142,11 +172,23 @@ class Memo:
         if missing:
             names = [files[at] for at in missing]
             size = sum(_KEY.unpack(keys[at])[2] for at in missing)
-            for at, digest in zip(missing, _hash_all(names, size), strict=True):
+            for at, digest in zip(missing, self._hash_all(names, size), strict=True):
                 found[at] = digest
                 self.put(keys[at], digest)
         self.settle()
         return [digest for digest in found if digest is not None]
+
+    def _hash_all(self, files: Sequence[str], size: int) -> Iterator[bytes]:
+        def one(file: str) -> bytes:
+            return hash_file(file, None, self)
+
+        # Small files are opened more than they are hashed, and for that threads wait for each other.
+        if len(files) < 2 or size < max(_PARALLEL_BYTES, _LARGE * len(files)):
+            return map(one, files)
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            return iter(list(pool.map(one, files)))
 
     def save(self) -> None:
         """Keep what was learned. Raises nothing: a memo that cannot be written is only slower."""
@@ -169,8 +211,11 @@ class Memo:
         limit, began = self._began - _RECENT_NS, self._began
         silent = silent_devices({record[0] for record in _WHOLE.iter_unpack(body)})
         for number, (device, _, _, mtime, ctime, _) in enumerate(_WHOLE.iter_unpack(body)):
-            if ctime >= limit or -_RECENT_NS <= mtime - began <= _RECENT_NS or device in silent:
-                yield number * _RECORD
+            at = number * _RECORD
+            recent = ctime >= limit or -_RECENT_NS <= mtime - began <= _RECENT_NS
+            unsent = self.unsure and ctime >= self._sent_before
+            if recent or device in silent or (unsent and body[at : at + _SIZE] not in self._exposed):
+                yield at
 
     def _certain(self, body: bytes) -> Iterator[bytes]:
         at = 0
@@ -215,24 +260,30 @@ def _replace(path: str, parts: Sequence[bytes]) -> None:
         stream.writelines(parts)
 
 
-def _hash_all(files: Sequence[str], size: int) -> Iterator[bytes]:
-    # Small files are opened more than they are hashed, and for that threads wait for each other.
-    if len(files) < 2 or size < max(_PARALLEL_BYTES, _LARGE * len(files)):
-        return map(hash_file, files)
-    from concurrent.futures import ThreadPoolExecutor
+def unsent_ns() -> int:
+    """How long the kernel lets changed pages wait before it sends them to the disk, with a margin."""
+    total = 0
+    for name in ("dirty_expire_centisecs", "dirty_writeback_centisecs"):
+        try:
+            with open(f"/proc/sys/vm/{name}", encoding="ascii") as file:
+                total += int(file.read())
+        except (OSError, ValueError):
+            total += 60_00
+    return total * 10_000_000 * 5 // 4
 
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return iter(list(pool.map(hash_file, files)))
 
+def hash_file(file: str, folder: int | None = None, memo: Memo | None = None) -> bytes:
+    """The SHA-256 of a file's content. With `folder`, a descriptor, the name counts from there.
 
-def hash_file(file: str, folder: int | None = None) -> bytes:
-    """The SHA-256 of a file's content. With `folder`, a descriptor, the name counts from there."""
+    `memo` is the one that will remember the digest.
+    """
     handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     try:
         # Room for just what comes: giving back the rest of a megabyte costs more than reading a small file.
         at = os.fstat(handle)
         size = at.st_size
-        show_writes(handle, at.st_ctime_ns)
+        if memo is not None:
+            memo.expose(handle, at)
         data = os.read(handle, min(size + 1, _CHUNK))
         total = sha256(data)
         if len(data) != size:
@@ -241,17 +292,3 @@ def hash_file(file: str, folder: int | None = None) -> bytes:
         return total.digest()
     finally:
         os.close(handle)
-
-
-def show_writes(handle: int, ctime_ns: int) -> None:
-    """Make all writes to an open file from now on show in its times, as far as its filesystem can.
-
-    Does nothing for one that has changed just now: its hash is not remembered anyway.
-    """
-    if ctime_ns < time.time_ns() - _RECENT_NS:
-        from jettison.kernel import write_back
-
-        try:
-            write_back(handle)
-        except OSError:
-            pass

@@ -7,6 +7,7 @@ import random
 import time
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from jettison.sources.memo import Memo, hash_file, key_of, memo_name
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """All files were written long ago, as far as the memo sees."""
-    now = time.time_ns() + 10_000_000_000
+    now = time.time_ns() + 100_000_000_000
     monkeypatch.setattr("jettison.sources.memo.time.time_ns", lambda: now)
 
 
@@ -35,7 +36,13 @@ def test_the_memo_spares_reading(tmp_path: Path, settled: Path, monkeypatch: pyt
     first = memo.hashes([str(settled)])
     memo.save()
     read: list[str] = []
-    monkeypatch.setattr(memo_module, "hash_file", lambda file: read.append(file) or hash_file(file))
+
+
+    def counting(file: str, *more: Any) -> bytes:
+        read.append(file)
+        return hash_file(file, *more)
+
+    monkeypatch.setattr(memo_module, "hash_file", counting)
     assert Memo(str(tmp_path / "memo/x")).hashes([str(settled)]) == first and read == []
     settled.write_text("C/F")
     os.utime(settled, (1, 1))
@@ -184,3 +191,28 @@ def test_each_context_has_its_memo(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "l").symlink_to("a")
     assert memo_name(str(tmp_path / "a")) == memo_name(str(tmp_path / "l")) != memo_name(str(tmp_path))
+
+
+def test_after_a_checkout_hashes_are_remembered_once_the_kernel_has_written_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [str(tmp_path / f"f{number}") for number in range(memo_module._MOST_EXPOSED + 50)]
+    for name in names:
+        Path(name).write_text(name)
+        os.utime(name, (1, 1))
+    written = time.time_ns()
+    path = str(tmp_path / "memo")
+    for seconds, kept in ((1, 0), (5, memo_module._MOST_EXPOSED), (90, len(names))):
+        monkeypatch.setattr("jettison.sources.memo.time.time_ns", lambda now=written + seconds * 10**9: now)
+        monkeypatch.setattr(memo_module, "unsent_ns", lambda: 44 * 10**9)
+        memo = Memo(path)
+        memo.hashes(names)
+        assert memo.unsure == (seconds == 5)
+        memo.save()
+        later = Memo(path)
+        assert sum(later.get(_key(Path(name))) is not None for name in names) == kept
+        Path(path).unlink(missing_ok=True)
+
+
+def test_how_long_the_kernel_waits_is_known() -> None:
+    assert 10**9 < memo_module.unsent_ns() < 3600 * 10**9
