@@ -37,7 +37,7 @@ class IndexWriter:
 
     def add_file(self, path: str, mode: int, uid: int, gid: int, seconds: int, size: int) -> None:
         """Add a file without attributes."""
-        self._add(f'[{quoted(path)},"file",{mode},{uid},{gid},{seconds}000000000,{size},"",[0,0],[]]')
+        self._add(f'[{quoted(path)},"file",{mode},{uid},{gid},{seconds * 10**9},{size},"",[0,0],[]]')
 
     def _add(self, row: str) -> None:
         self._rows.append(row)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import tarfile
+from pathlib import Path
 
 import pytest
 
 from jettison.errors import SourceError, StoreError
+from jettison.store.base import Entry
+from jettison.store.index import IndexWriter, from_bytes
 from jettison.store.resolve import resolve
 from jettison.store.store import Store
 from tests.unit.store.layers_of import base_layer, member, needs_root
@@ -149,3 +152,13 @@ def test_symlinks_are_resolved_inside_the_tree(store: Store, form: str) -> None:
     assert resolve(view, "../..//.") == ""
     with pytest.raises(SourceError, match="loop"):
         resolve(view, "loop/x")
+
+
+def test_an_index_of_files_of_any_time_can_be_read(tmp_path: Path) -> None:
+    writer = IndexWriter(str(tmp_path / "index"))
+    entries = [Entry(f"f{seconds}", "file", 0o644, 1, 2, seconds * 10**9, 3) for seconds in (0, -5, 10**10)]
+    for entry in entries:
+        writer.add_file(entry.path, entry.mode, entry.uid, entry.gid, entry.mtime_ns // 10**9, entry.size)
+        writer.add(entry)
+    writer.finish()
+    assert from_bytes((tmp_path / "index").read_bytes()) == [entry for entry in entries for _ in range(2)]
