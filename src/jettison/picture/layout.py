@@ -96,22 +96,23 @@ def arrange(boxes: Sequence[Box], links: Sequence[Link]) -> Layout:
     ports = _ports(web, chains, across)
     size = max((across[place] + web.width(place) / 2 for place in range(len(across))), default=0.0)
 
-    def spot(place: int) -> Spot:
-        layer, box = web.layer[place], web.size[place]
-        end = begins[layer] + box.along if box is not None else ends[layer]
-        return Spot(across[place], begins[layer], end)
+    bands = [Spot(across[p], begins[web.layer[p]], ends[web.layer[p]]) for p in range(len(across))]
 
+    def spot(place: int) -> Spot:
+        band, size = bands[place], web.size[place]
+        return Spot(band.across, band.begin, band.begin + size.along) if size is not None else band
+
+    spots = [spot(place) for place in range(len(across))]
     routes = []
     for chain, port in zip(chains, ports, strict=True):
-        first, last = spot(chain[0]), spot(chain[-1])
-        start = Spot(first.across, first.end, ends[web.layer[chain[0]]])
-        through = [Spot(across[p], begins[web.layer[p]], ends[web.layer[p]]) for p in chain[1:-1]]
+        first, last = chain[0], chain[-1]
+        start = Spot(across[first], spots[first].end, bands[first].end)
         # Where a layer is empty nothing has to be gone around.
-        through = [one for one in through if one.begin < one.end]
-        routes.append((start, *through, Spot(port, last.begin, last.begin)))
+        through = [bands[p] for p in chain[1:-1] if bands[p].begin < bands[p].end]
+        routes.append((start, *through, Spot(port, spots[last].begin, spots[last].begin)))
     return Layout(
-        tuple(spot(place) for place in range(len(boxes))),
-        tuple(None if place is None else spot(place) for place in labels),
+        tuple(spots[: len(boxes)]),
+        tuple(None if place is None else spots[place] for place in labels),
         tuple(routes),
         size,
         ends[-1] if ends else 0.0,

@@ -14,6 +14,8 @@ _NAME, _SMALL = 13, 11
 _CELL = 0.61
 """Width of a character by its height, in the widest of these fonts."""
 _NAME_CELLS, _PATH_CELLS, _PATHS = 36, 34, 5
+_LABELS = 400
+"""With more, none is written: nobody could read that."""
 _WIDE = 1100.0
 """A picture that would be wider goes from left to right instead, if that is narrower."""
 _EDGE = 20.0
@@ -34,7 +36,8 @@ Point = Callable[[float, float], str]
 def svg(picture: Picture) -> str:
     """The whole file."""
     boxes = [_box_lines(node) for node in picture.nodes]
-    labels = [_label_lines(edge) for edge in picture.edges]
+    crowded = sum(bool(edge.paths) for edge in picture.edges) > _LABELS
+    labels = [[] if crowded else _label_lines(edge) for edge in picture.edges]
     sizes = [_size(lines, 36, 16) for lines in boxes]
     numbers = {node.id: number for number, node in enumerate(picture.nodes)}
     marks = [_size(lines, 8, 4) if lines else None for lines in labels]
@@ -50,6 +53,7 @@ def svg(picture: Picture) -> str:
         if other.along < layout.across:
             layout, sideways = other, True
     head = [shorten(line, 110) for line in summary(picture)]
+    head += ["too many copies to write their paths; --format json lists them"] if crowded else []
     legend = _legend(picture)
     top = _EDGE + 18 * len(head) + (24 if legend else 6)
     size = (layout.along, layout.across) if sideways else (layout.across, layout.along)
@@ -62,9 +66,7 @@ def svg(picture: Picture) -> str:
         return f"{_n(left + x)} {_n(top + y)}"
 
     body = [*_head(head), *_legend_lines(legend, _EDGE + 18 * len(head))]
-    order = sorted(range(len(ends)), key=lambda at: (picture.edges[at].critical, picture.edges[at].needed))
-    for at in order:
-        body += _line(picture.edges[at], layout.routes[at], point, sideways)
+    body += _lines(picture.edges, layout.routes, point)
     for edge, lines, spot in zip(picture.edges, labels, layout.labels, strict=True):
         if spot is not None:
             body += _label(edge, lines, *_middle(spot, sideways, left, top))
@@ -158,22 +160,32 @@ def _kinds(name: str, item: Node | Edge) -> str:
     return " ".join(words)
 
 
-def _line(edge: Edge, route: Sequence[Spot], point: Point, sideways: bool) -> list[str]:
-    last = route[-1]
-    tip = last.begin - 7
-    path = [f"M{point(route[0].across, route[0].begin)}", f"L{point(route[0].across, route[0].end)}"]
-    for one, other in zip(route, route[1:], strict=False):
-        to = tip if other is last else other.begin
-        half = (one.end + to) / 2
-        path.append(f"C{point(one.across, half)} {point(other.across, half)} {point(other.across, to)}")
-        if other is not last:
-            path.append(f"L{point(other.across, other.end)}")
-    head = [point(last.across, last.begin), point(last.across - 4, tip), point(last.across + 4, tip)]
-    kinds = _kinds("edge", edge)
-    return [
-        _tag("path", d="".join(path), class_=kinds),
-        _tag("path", d="M" + "L".join(head) + "Z", class_=f"{kinds} head"),
-    ]
+def _lines(edges: Sequence[Edge], routes: Sequence[Sequence[Spot]], point: Point) -> list[str]:
+    """All lines; where several run on one way it is drawn once, as the most important of them."""
+    pieces: dict[tuple[Spot, Spot], str] = {}
+    for edge, route in sorted(zip(edges, routes, strict=True), key=lambda item: _weight(item[0])):
+        for piece in zip(route, route[1:], strict=False):
+            pieces.pop(piece, None)
+            pieces[piece] = _kinds("edge", edge)
+    return [line for (one, other), kinds in pieces.items() for line in _piece(one, other, kinds, point)]
+
+
+def _piece(one: Spot, other: Spot, kinds: str, point: Point) -> list[str]:
+    """The line from a spot to the next; an arrow where it ends."""
+    arrives = other.begin == other.end
+    to = other.begin - 7 if arrives else other.begin
+    half = (one.end + to) / 2
+    line = f"M{point(one.across, one.begin)}L{point(one.across, one.end)}"
+    line += f"C{point(one.across, half)} {point(other.across, half)} {point(other.across, to)}"
+    if not arrives:
+        return [_tag("path", d=line, class_=kinds)]
+    corners = [point(other.across, other.begin), point(other.across - 4, to), point(other.across + 4, to)]
+    head = "M" + "L".join(corners) + "Z"
+    return [_tag("path", d=line, class_=kinds), _tag("path", d=head, class_=f"{kinds} head")]
+
+
+def _weight(edge: Edge) -> tuple[bool, bool, bool]:
+    return edge.critical, edge.needed, edge.kind != "mount"
 
 
 def _label(edge: Edge, lines: Sequence[str], x: float, y: float) -> list[str]:

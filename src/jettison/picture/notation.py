@@ -1,0 +1,140 @@
+"""A picture in the notations of other programs: DOT for Graphviz, Mermaid, and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from jettison.picture.model import Edge, Node, Picture
+from jettison.picture.words import edge_words, outcome_words, summary, tooltip
+
+_COLOURS = {"ran": "#0969da", "cached": "#2da44e", "failed": "#cf222e"}
+_CRITICAL = "#bc4c00"
+_SOFT = "#818b98"
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ._/:,-*+=()@")
+_PATHS = 8
+"""Paths in the label of one edge."""
+
+
+def dot(picture: Picture) -> str:
+    """For Graphviz: `dot -Tsvg`."""
+    lines = [
+        "digraph stages {",
+        f"  label={_quoted([summary(picture)[0]])}; labelloc=t; fontname=monospace;",
+        '  node [shape=box, style=rounded, fontname=monospace, color="#59636e"];',
+        '  edge [fontname=monospace, fontsize=11, color="#818b98"];',
+    ]
+    for node in picture.nodes:
+        looks = {"label": _quoted(_label(node)), "tooltip": _quoted([tooltip(node)])}
+        if node.kind != "stage":
+            looks["shape"] = "oval" if node.kind == "image" else "folder"
+        if colour := _colour(node):
+            looks["color"] = f'"{colour}"'
+        if node.target or node.critical:
+            looks["penwidth"] = "2.5"
+        if not node.needed:
+            looks |= {"style": '"rounded,dashed"', "fontcolor": f'"{_SOFT}"'}
+        lines.append(f"  {node.id} {_listed(looks)};")
+    for edge in picture.edges:
+        looks = {"label": _quoted(_paths(edge))} if edge.paths else {}
+        if edge.paths:
+            looks["tooltip"] = _quoted(edge_words(edge))
+        if edge.critical:
+            looks |= {"color": f'"{_CRITICAL}"', "penwidth": "2.5"}
+        if edge.kind == "mount":
+            looks["style"] = "dotted"
+        elif not edge.needed:
+            looks["style"] = "dashed"
+        lines.append(f"  {edge.source} -> {edge.reader}{' ' + _listed(looks) if looks else ''};")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _listed(looks: dict[str, str]) -> str:
+    return "[" + ", ".join(f"{name}={value}" for name, value in looks.items()) + "]"
+
+
+def _quoted(lines: Sequence[str]) -> str:
+    """A string of DOT. Backslashes and entities would mean something in it."""
+    escaped = (line.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;") for line in lines)
+    return '"' + "\\n".join(escaped) + '"'
+
+
+def mermaid(picture: Picture) -> str:
+    """A flowchart, as Markdown pages of code hosts show it in a block named mermaid."""
+    lines = ["flowchart TB"]
+    for node in picture.nodes:
+        begin, end = {"stage": ("[", "]"), "image": ("([", "])"), "context": ("[(", ")]")}[node.kind]
+        lines.append(f"  {node.id}{begin}{_safe(_label(node))}{end}")
+    for edge in picture.edges:
+        label = f"|{_safe(_paths(edge))}|" if edge.paths else ""
+        lines.append(f"  {edge.source} {'-.->' if edge.kind == 'mount' else '-->'}{label} {edge.reader}")
+    looks: dict[str, list[str]] = {}
+    for node in picture.nodes:
+        style = [f"stroke:{colour}"] if (colour := _colour(node)) else []
+        style += ["stroke-width:3px"] if node.target or node.critical else []
+        style += ["stroke-dasharray:5 4", "opacity:0.7"] if not node.needed else []
+        if style:
+            looks.setdefault(",".join(style), []).append(node.id)
+    for number, (style, names) in enumerate(looks.items()):
+        lines += [f"  classDef look{number} {style}", f"  class {','.join(names)} look{number}"]
+    critical = ",".join(str(at) for at, edge in enumerate(picture.edges) if edge.critical)
+    if critical:
+        lines.append(f"  linkStyle {critical} stroke:{_CRITICAL},stroke-width:3px")
+    return "\n".join(lines) + "\n"
+
+
+def _safe(lines: Sequence[str]) -> str:
+    """A quoted text of Mermaid; all that could mean something to it, HTML or Markdown is given by number."""
+    return '"' + "<br/>".join("".join(c if c in _PLAIN else f"#{ord(c)};" for c in line) for line in lines) + '"'
+
+
+def _label(node: Node) -> list[str]:
+    more = [*(["target"] if node.target else []), *(["from scratch"] if node.scratch else [])]
+    more += [node.platform] if node.platform else []
+    return [node.name, *([", ".join(more)] if more else []), *([", ".join(words)] if (words := outcome_words(node)) else [])]
+
+
+def _colour(node: Node) -> str:
+    return _CRITICAL if node.critical else _COLOURS.get(node.outcome.state, "")
+
+
+def _paths(edge: Edge) -> list[str]:
+    paths = [path for path, _ in edge.paths]
+    return [*paths[: _PATHS - 1], f"and {len(paths) - _PATHS + 1} more"] if len(paths) > _PATHS else paths
+
+
+def document(picture: Picture) -> str:
+    """One JSON document with all of it, for programs."""
+    built = picture.built
+    value = {
+        "dockerfile": picture.title,
+        "targets": [node.id for node in picture.targets],
+        "left_out": [node.id for node in picture.left_out],
+        "last_build": None if built is None else datetime.fromtimestamp(built, UTC).isoformat(),
+        "critical_path": list(picture.critical),
+        "critical_seconds": round(picture.seconds, 3) if picture.critical else None,
+        "nodes": [_node(node) for node in picture.nodes],
+        "edges": [_edge(edge) for edge in picture.edges],
+    }
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _node(node: Node) -> dict[str, object]:
+    out: dict[str, object] = {"id": node.id, "kind": node.kind, "name": node.name, "needed": node.needed}
+    if node.platform:
+        out["platform"] = node.platform
+    if node.kind == "stage":
+        outcome = node.outcome
+        out |= {"line": node.line, "steps": node.steps, "scratch": node.scratch, "target": node.target}
+        out |= {"state": outcome.state or None, "bytes": outcome.size, "critical": node.critical}
+        out["seconds"] = None if outcome.seconds is None else round(outcome.seconds, 3)
+    if node.problem:
+        out["problem"] = node.problem
+    return out
+
+
+def _edge(edge: Edge) -> dict[str, object]:
+    out: dict[str, object] = {"from": edge.source, "to": edge.reader, "kind": edge.kind}
+    out |= {"needed": edge.needed, "critical": edge.critical}
+    return {**out, "paths": [{"path": path, "destination": dest} for path, dest in edge.paths]}

@@ -1,0 +1,149 @@
+"""A picture as text of at most 80 columns: one lane for each stage, from the line that makes it to its last reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import wrap
+
+from jettison.dataclass import dataclass, field
+from jettison.picture.model import Edge, Node, Picture
+from jettison.picture.words import cells, outcome_words, shorten, summary
+
+COLUMNS = 80
+_LANES = 16
+"""What finds no lane is named, not drawn."""
+
+_ASCII = str.maketrans("│─├┤╰╯◉●◌○□→·", "|-++`'@*.o#>-")
+
+
+@dataclass(slots=True)
+class _Drawing:
+    """The rows made so far, each with its rails and its text. `lanes` holds whose each lane is now."""
+
+    picture: Picture
+    names: dict[str, str]
+    rows: list[tuple[str, str, str]] = field(default_factory=list)
+    lanes: list[str] = field(default_factory=list)
+    left: dict[str, int] = field(default_factory=dict)
+    """How many edges are still to be drawn from each node."""
+
+
+def text(picture: Picture, ascii_only: bool = False) -> str:
+    """The whole drawing. With `ascii_only` it has no other characters, as long as the names have none."""
+    drawing = _Drawing(picture, {node.id: node.name for node in picture.nodes})
+    for edge in picture.edges:
+        drawing.left[edge.source] = drawing.left.get(edge.source, 0) + 1
+    for node in picture.nodes:
+        _node(drawing, node)
+    gutter = max((len(rails) for rails, _, _ in drawing.rows), default=0) + 2
+    room = COLUMNS - gutter
+    names = min(max((cells(name) for _, name, words in drawing.rows if words), default=0), room // 2)
+    title, *rest = summary(picture)
+    lines = [title, ""]
+    lines += [_line(row, gutter, names) for row in drawing.rows]
+    lines += ["", *(part for line in rest for part in wrap(line, COLUMNS, subsequent_indent="  "))]
+    dots = "..." if ascii_only else "…"
+    drawn = "\n".join(shorten(line, COLUMNS, dots).rstrip() for line in lines).rstrip("\n") + "\n"
+    if ascii_only:
+        drawn = drawn.replace("…", ".").translate(_ASCII).encode("ascii", "replace").decode()
+    return drawn
+
+
+def _line(row: tuple[str, str, str], gutter: int, names: int) -> str:
+    """A row: its rails, then name and words in two columns, or what is read."""
+    rails, name, words = row
+    room = COLUMNS - gutter
+    if words:
+        name = shorten(name, max(names, room - cells(words) - 2))
+        name = name + " " * max(names - cells(name), 0) + "  " + words
+    return rails.ljust(gutter) + shorten(name, room)
+
+
+def _node(drawing: _Drawing, node: Node) -> None:
+    edges = [edge for edge in drawing.picture.edges if edge.reader == node.id]
+    first = edges[0] if edges and edges[0].kind == "from" else None
+    source = _lane(drawing, first.source) if first else None
+    if first is not None:
+        drawing.left[first.source] -= 1
+    own: int | None
+    if first is not None and source is not None and not drawing.left[first.source]:
+        own = source
+        drawing.lanes[own] = node.id
+        rails = _rails(drawing)
+    else:
+        own = _free_lane(drawing, node.id)
+        rails = _rails(drawing) if own is None or source is None else _joined(drawing, source, own, True)
+    at = 2 * (own if own is not None else _LANES)
+    rails = rails[:at].ljust(at) + _bullet(node) + rails[at + 1 :]
+    words = ["target"] if node.target else []
+    words += ["from scratch"] if node.scratch else []
+    if first is not None and (source is None or own is None):
+        words.append(f"from {drawing.names[first.source]}")
+    words += [node.platform] if node.platform else []
+    drawing.rows.append((rails, node.name, ", ".join([*words, *outcome_words(node)])))
+    if first is not None and source is not None and source != own and not drawing.left[first.source]:
+        drawing.lanes[source] = ""
+    for edge in edges[1 if first else 0 :]:
+        drawing.left[edge.source] -= 1
+        _say(drawing, edge, own, edge is edges[-1])
+    if own is not None and not drawing.left.get(node.id):
+        drawing.lanes[own] = ""
+
+
+def _say(drawing: _Drawing, edge: Edge, own: int | None, last: bool) -> None:
+    """The rows of one edge: a line from lane to lane, and what is read."""
+    source = _lane(drawing, edge.source)
+    ends = last and not drawing.left.get(edge.reader)
+    rails = _rails(drawing)
+    if source is not None and own is not None:
+        rails = _joined(drawing, source, own, False, ends)
+    what = "COPY --from=" if edge.kind == "copy" else "mount from="
+    paths = ", ".join(path for path, _ in edge.paths)
+    drawing.rows.append((rails, f"{what}{drawing.names[edge.source]} {paths}", ""))
+    if source is not None and not drawing.left[edge.source]:
+        drawing.lanes[source] = ""
+
+
+def _bullet(node: Node) -> str:
+    if node.kind != "stage":
+        return "○" if node.kind == "image" else "□"
+    if node.target:
+        return "◉"
+    return "●" if node.needed else "◌"
+
+
+def _lane(drawing: _Drawing, name: str) -> int | None:
+    return drawing.lanes.index(name) if name in drawing.lanes else None
+
+
+def _free_lane(drawing: _Drawing, name: str) -> int | None:
+    above = drawing.rows[-1][0] if drawing.rows else ""
+    for lane, holder in enumerate(drawing.lanes):
+        # Right below a stage that nobody reads, another one would look as if it were based on it.
+        if not holder and above[2 * lane : 2 * lane + 1] not in ("◉", "●", "◌"):
+            drawing.lanes[lane] = name
+            return lane
+    if len(drawing.lanes) >= _LANES:
+        return None
+    drawing.lanes.append(name)
+    return len(drawing.lanes) - 1
+
+
+def _rails(drawing: _Drawing) -> str:
+    return " ".join("│" if name else " " for name in drawing.lanes).rstrip()
+
+
+def _joined(drawing: _Drawing, source: int, own: int, begins: bool, ends: bool = False) -> str:
+    """Rails with a line from one lane to another; it passes behind the lanes between."""
+    lanes: Sequence[str] = drawing.lanes
+    rails = list(" ".join("│" if name else " " for name in lanes))
+    low, high = sorted((source, own))
+    for at in range(2 * low + 1, 2 * high):
+        if rails[at] == " ":
+            rails[at] = "─"
+    goes_on = drawing.left[lanes[source]] > 0
+    right = source < own
+    rails[2 * source] = ("├" if right else "┤") if goes_on else ("╰" if right else "╯")
+    if not begins:
+        rails[2 * own] = ("╯" if right else "╰") if ends else ("┤" if right else "├")
+    return "".join(rails).rstrip()
