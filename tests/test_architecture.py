@@ -14,7 +14,7 @@ ROWS = (
     ("cli", "testing"),
     ("api",),
     ("worker",),
-    ("build", "container"),
+    ("build", "container", "picture"),
     ("exporting", "checks", "why"),
     ("planning", "progress"),
     ("inputs",),

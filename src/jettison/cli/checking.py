@@ -107,11 +107,12 @@ def examine(request: BuildRequest, own_rules: bool, settings: Config | None) -> 
     Raises what keeps the file from being read: NotFound, SourceError, DockerfileError.
     """
     with ExitStack() as closing:
-        main = open_main(request, lambda: _fetching(request, settings, closing))
+        main = open_main(request, lambda: fetching_of(request, settings, closing))
         return _examine(main, own_rules, settings.root if settings is not None else "")
 
 
-def _fetching(request: BuildRequest, settings: Config | None, closing: ExitStack) -> Fetching:
+def fetching_of(request: BuildRequest, settings: Config | None, closing: ExitStack) -> Fetching:
+    """How a command that builds nothing gets its context, in folders that `closing` removes."""
     from tempfile import TemporaryDirectory
     from threading import Event
 
@@ -148,7 +149,7 @@ def _examine(main: MainContext, own_rules: bool, root: str) -> Checked:
         target=target,
         targets=request.targets,
         build_args=arguments,
-        bases=_bases(stages, contexts, root) if stages is not None else {},
+        bases=known_bases(stages, contexts, root) if stages is not None else {},
         ignore=cache(lambda: _matcher(folder, path)),
         context=cache(lambda: _measured(folder, path)),
         own_rules=own_rules,
@@ -176,7 +177,7 @@ def _measured(folder: str, path: str) -> ContextFacts:
     return ContextFacts(find_ignore(folder, path) is not None, files, size)
 
 
-def _bases(stages: StageGraph, contexts: Contexts, root: str) -> Mapping[tuple[str, str], BaseFacts]:
+def known_bases(stages: StageGraph, contexts: Contexts, root: str) -> Mapping[tuple[str, str], BaseFacts]:
     """The base images that can be read without a network: OCI layouts, and those of the local store."""
     out: dict[tuple[str, str], BaseFacts] = {}
     for plan in stages.plans:

@@ -19,6 +19,7 @@ COMMANDS = {
     "why": "tell why the steps of the last build ran",
     "cache-mount": "list, save, restore and remove cache mounts",
     "lint": "check a Dockerfile",
+    "graph": "draw the stages of a Dockerfile, and what the last build made of them",
     "run": "start a container from an image",
     "images": "list the images of the local store",
     "inspect": "show all about images, as JSON",
@@ -36,7 +37,7 @@ COMMANDS = {
 }
 """The commands and their summaries; each is a module of this package with COMMAND and run()."""
 
-WITHOUT_STORE = ("lint", "version")
+WITHOUT_STORE = ("lint", "graph", "version")
 
 _CANCELLED = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 

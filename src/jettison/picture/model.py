@@ -1,7 +1,8 @@
-"""What a picture shows: stages and what they begin with, who reads what, and what the last build made of it."""
+"""What a picture shows: stages, what they begin with, who reads what, and what the last build made of it."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -200,13 +201,11 @@ def coloured(picture: Picture, outcomes: Mapping[str, Outcome], built: float) ->
     while name and total[name]:
         path.insert(0, name)
         name = before.get(name, "")
-    steps = set(zip(path, path[1:], strict=False))
+    steps = set(itertools.pairwise(path))
     return replace(
         picture,
         nodes=tuple(replace(node, critical=node.id in path) for node in nodes),
-        edges=tuple(
-            replace(edge, critical=(edge.source, edge.reader) in steps) for edge in picture.edges
-        ),
+        edges=tuple(replace(edge, critical=(edge.source, edge.reader) in steps) for edge in picture.edges),
         critical=tuple(path),
         seconds=total[path[-1]] if path else 0.0,
         built=built,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from jettison.picture.model import Edge, Node, Picture
-from jettison.picture.words import edge_words, outcome_words, summary, tooltip
+from jettison.picture.words import edge_words, outcome_words, place_words, summary, tooltip
 
 _COLOURS = {"ran": "#0969da", "cached": "#2da44e", "failed": "#cf222e"}
 _CRITICAL = "#bc4c00"
@@ -76,8 +76,8 @@ def mermaid(picture: Picture) -> str:
         style += ["stroke-dasharray:5 4", "opacity:0.7"] if not node.needed else []
         if style:
             looks.setdefault(",".join(style), []).append(node.id)
-    for number, (style, names) in enumerate(looks.items()):
-        lines += [f"  classDef look{number} {style}", f"  class {','.join(names)} look{number}"]
+    for number, (look, names) in enumerate(looks.items()):
+        lines += [f"  classDef look{number} {look}", f"  class {','.join(names)} look{number}"]
     critical = ",".join(str(at) for at, edge in enumerate(picture.edges) if edge.critical)
     if critical:
         lines.append(f"  linkStyle {critical} stroke:{_CRITICAL},stroke-width:3px")
@@ -86,13 +86,12 @@ def mermaid(picture: Picture) -> str:
 
 def _safe(lines: Sequence[str]) -> str:
     """A quoted text of Mermaid; all that could mean something to it, HTML or Markdown is given by number."""
-    return '"' + "<br/>".join("".join(c if c in _PLAIN else f"#{ord(c)};" for c in line) for line in lines) + '"'
+    safe = ("".join(one if one in _PLAIN else f"#{ord(one)};" for one in line) for line in lines)
+    return '"' + "<br/>".join(safe) + '"'
 
 
 def _label(node: Node) -> list[str]:
-    more = [*(["target"] if node.target else []), *(["from scratch"] if node.scratch else [])]
-    more += [node.platform] if node.platform else []
-    return [node.name, *([", ".join(more)] if more else []), *([", ".join(words)] if (words := outcome_words(node)) else [])]
+    return [node.name, *(", ".join(words) for words in (place_words(node), outcome_words(node)) if words)]
 
 
 def _colour(node: Node) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from html import escape
 
 from jettison.picture.layout import Box, Layout, Link, Spot, arrange
 from jettison.picture.model import Edge, Node, Picture
-from jettison.picture.words import cells, edge_words, outcome_words, shorten, summary, tooltip
+from jettison.picture.words import cells, edge_words, outcome_words, place_words, shorten, summary, tooltip
 
 _FONT = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono','Liberation Mono',monospace"
 _NAME, _SMALL = 13, 11
@@ -89,12 +90,8 @@ def _middle(spot: Spot, sideways: bool, left: float, top: float) -> tuple[float,
 
 
 def _box_lines(node: Node) -> list[str]:
-    words = outcome_words(node)
-    lines = [shorten(node.name, _NAME_CELLS)]
-    more = [*(["target"] if node.target else []), *(["from scratch"] if node.scratch else [])]
-    more += [node.platform] if node.platform else []
-    lines += [shorten(" · ".join(line), _NAME_CELLS) for line in (more, words) if line]
-    return lines
+    lines = [node.name, *(" · ".join(words) for words in (place_words(node), outcome_words(node)) if words)]
+    return [shorten(line, _NAME_CELLS) for line in lines]
 
 
 def _label_lines(edge: Edge) -> list[str]:
@@ -136,8 +133,9 @@ def _head(lines: Sequence[str]) -> list[str]:
 def _legend(picture: Picture) -> list[tuple[str, str]]:
     """Colours that occur, with their words."""
     states = {node.outcome.state for node in picture.nodes if node.kind == "stage"}
-    out = [(state, state) for state in ("ran", "cached", "failed") if state in states]
-    return [*out, ("critical", "critical path")] if picture.critical else out
+    out = [state for state in ("ran", "cached", "failed") if state in states]
+    critical = [("critical", "critical path")] if picture.critical else []
+    return [*((state, state) for state in out), *critical]
 
 
 def _legend_width(legend: Sequence[tuple[str, str]]) -> float:
@@ -164,7 +162,7 @@ def _lines(edges: Sequence[Edge], routes: Sequence[Sequence[Spot]], point: Point
     """All lines; where several run on one way it is drawn once, as the most important of them."""
     pieces: dict[tuple[Spot, Spot], str] = {}
     for edge, route in sorted(zip(edges, routes, strict=True), key=lambda item: _weight(item[0])):
-        for piece in zip(route, route[1:], strict=False):
+        for piece in itertools.pairwise(route):
             pieces.pop(piece, None)
             pieces[piece] = _kinds("edge", edge)
     return [line for (one, other), kinds in pieces.items() for line in _piece(one, other, kinds, point)]

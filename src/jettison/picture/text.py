@@ -1,4 +1,4 @@
-"""A picture as text of at most 80 columns: one lane for each stage, from the line that makes it to its last reader."""
+"""A picture as text of at most 80 columns: a lane for each stage, from its own line to its last reader."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from textwrap import wrap
 
 from jettison.dataclass import dataclass, field
 from jettison.picture.model import Edge, Node, Picture
-from jettison.picture.words import cells, outcome_words, shorten, summary
+from jettison.picture.words import cells, outcome_words, place_words, shorten, summary
 
 COLUMNS = 80
 _LANES = 16
@@ -75,12 +75,10 @@ def _node(drawing: _Drawing, node: Node) -> None:
         rails = _rails(drawing) if own is None or source is None else _joined(drawing, source, own, True)
     at = 2 * (own if own is not None else _LANES)
     rails = rails[:at].ljust(at) + _bullet(node) + rails[at + 1 :]
-    words = ["target"] if node.target else []
-    words += ["from scratch"] if node.scratch else []
+    words = [*place_words(node), *outcome_words(node)]
     if first is not None and (source is None or own is None):
-        words.append(f"from {drawing.names[first.source]}")
-    words += [node.platform] if node.platform else []
-    drawing.rows.append((rails, node.name, ", ".join([*words, *outcome_words(node)])))
+        words.insert(0, f"from {drawing.names[first.source]}")
+    drawing.rows.append((rails, node.name, ", ".join(words)))
     if first is not None and source is not None and source != own and not drawing.left[first.source]:
         drawing.lanes[source] = ""
     for edge in edges[1 if first else 0 :]:

@@ -49,6 +49,12 @@ def _fitting(text: str, room: int) -> str:
     return text
 
 
+def place_words(node: Node) -> list[str]:
+    """What a node is in the build, where that is not the usual."""
+    words = [*(["target"] if node.target else []), *(["from scratch"] if node.scratch else [])]
+    return [*words, node.platform] if node.platform else words
+
+
 def outcome_words(node: Node) -> list[str]:
     """What is known of a node, in words: state, time, bytes."""
     from jettison.progress.lines import duration, size_text

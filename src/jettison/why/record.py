@@ -112,12 +112,16 @@ def keep(db: Database, build: Build) -> None:
         )
 
 
-def latest(db: Database, folder: str = "") -> int | None:
-    """The number of the last build in which something ran, of one folder or of all; None if there is none."""
+def latest(db: Database, folder: str = "", file: str = "") -> int | None:
+    """The number of the last build in which something ran, of one folder or of all; None if there is none.
+
+    `file` picks those of one Dockerfile.
+    """
     db.write(BUILDS)
-    values = (VERSION, os.fsencode(folder)) if folder else (VERSION,)
-    where = "AND folder = ?" if folder else ""
-    rows = db.read(f"SELECT max(number) FROM builds WHERE version = ? {where}", values)
+    given = [(name, os.fsencode(path)) for name, path in (("folder", folder), ("file", file)) if path]
+    where = "".join(f" AND {name} = ?" for name, _ in given)
+    values = (VERSION, *(path for _, path in given))
+    rows = db.read(f"SELECT max(number) FROM builds WHERE version = ?{where}", values)
     return rows[0][0] if rows else None
 
 

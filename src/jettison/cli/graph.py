@@ -1,0 +1,171 @@
+"""`jettison graph`: the stages of a Dockerfile as a picture. Nothing is built, and no registry is asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from jettison.cli.build_options import CONFIG, ROOT
+from jettison.cli.options import Command, Option, Parsed, parse
+from jettison.dataclass import replace
+from jettison.errors import ExportError, StoreError, UsageError
+
+if TYPE_CHECKING:
+    from jettison.cli.console import Console
+    from jettison.config import Config
+    from jettison.dockerfile.instructions import Instruction
+    from jettison.graph.stages import StageGraph
+    from jettison.inputs import MainContext
+    from jettison.lint.base import BaseFacts
+    from jettison.picture.model import Picture
+
+FORMATS = ("text", "svg", "mermaid", "dot", "json")
+_ENDINGS = {
+    ".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid", ".dot": "dot", ".gv": "dot", ".json": "json",
+}  # fmt: skip
+
+COMMAND = Command(
+    "graph",
+    "[OPTIONS] [PATH|-]",
+    "draw the stages of a Dockerfile",
+    """
+Draws the stages of a Dockerfile, their base images, what they copy and mount from each
+other, and which of them the target leaves out; of the folder PATH, or the current one.
+Nothing is built, and no registry is asked.
+
+Where the local store remembers the last build of the Dockerfile, the picture shows what
+became of each stage, how long its steps took, how large their files are, and the critical
+path: the stages that had to wait for each other longest.
+""",
+    (
+        Option(("--file", "-f"), "the Dockerfile (default: PATH/Dockerfile; -: standard input)", "FILE"),
+        Option(("--target",), "stage that is built (default: the last one)", "STAGE", True),
+        Option(("--format",), "text (default), svg, mermaid, dot or json; else by the end of -o", "FORMAT"),
+        Option(("--output", "-o"), "write to a file (-: standard output)", "FILE"),
+        Option(("--build-arg",), "value of an ARG, as for jettison build", "NAME[=VALUE]", True),
+        Option(("--build-context",), "a named context, as for jettison build", "NAME=VALUE", True),
+        Option(("--platform",), "platform of the image, for example linux/arm64", "PLATFORM"),
+        ROOT,
+        CONFIG,
+    ),
+    (
+        ("The stages of this folder's Dockerfile", "jettison graph"),
+        ("As a picture for a page", "jettison graph -o stages.svg"),
+        ("For a Markdown page", "jettison graph --format mermaid"),
+        ("Of another target", "jettison graph --target tester"),
+    ),
+    most=1,
+)
+
+
+def run(console: Console, argv: list[str]) -> int:
+    """Draw, and write the drawing."""
+    parsed = parse(COMMAND, argv)
+    if parsed.help:
+        return console.help(COMMAND)
+    output = parsed.last("output") if parsed.last("output") != "-" else ""
+    form = parsed.last("format") or _ENDINGS.get(os.path.splitext(output)[1].lower(), "text")
+    if form not in FORMATS:
+        raise UsageError(f"--format {form!r} is not known", hint="formats: " + ", ".join(FORMATS))
+    encoding = (getattr(console.stdout, "encoding", "") or "").lower().replace("-", "")
+    drawn = _written(_picture(console, parsed), form, not output and encoding != "utf8")
+    if output:
+        _write(output, drawn)
+    elif form == "text":
+        console.stdout.write(drawn)
+    else:
+        console.binary_stdout().write(drawn.encode())
+    return 0
+
+
+def _written(picture: Picture, form: str, ascii_only: bool) -> str:
+    if form == "text":
+        from jettison.picture.text import text
+
+        return text(picture, ascii_only)
+    if form == "svg":
+        from jettison.picture.svg import svg
+
+        return svg(picture)
+    from jettison.picture import notation
+
+    writers = {"mermaid": notation.mermaid, "dot": notation.dot, "json": notation.document}
+    return writers[form](picture)
+
+
+def _write(path: str, drawn: str) -> None:
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(drawn)
+    except OSError as error:
+        raise ExportError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _picture(console: Console, parsed: Parsed) -> Picture:
+    """The picture that a command line asks for. Raises as a build that does not come to its first step."""
+    from jettison import config
+    from jettison.cli.build import request_of
+    from jettison.cli.checking import fetching_of, known_bases
+    from jettison.graph.scope import GlobalScope, platform_args
+    from jettison.graph.stages import build_stage_graph
+    from jettison.inputs import open_main, read_dockerfile, sort_contexts
+    from jettison.picture.model import draw_up
+    from jettison.planning import build_arguments, choose_targets, parse_file
+    from jettison.platforms import native
+    from jettison.platforms import parse as parse_platform
+
+    # --output means something else to a build.
+    values = {name: value for name, value in parsed.values.items() if name != "output"}
+    request = request_of(replace(parsed, values=values, arguments=parsed.arguments or ["."]), console)
+    settings = config.load(console.environment, root=parsed.last("root"), file=parsed.last("config"))
+    console.dockerfile(request.file, request.file_text)
+    with ExitStack() as closing:
+        main = open_main(request, lambda: fetching_of(request, settings, closing))
+        contexts = sort_contexts(main.request)
+        data, shown, path = read_dockerfile(main)
+        dockerfile = parse_file(data, shown)
+    target = parse_platform(request.platform) if request.platform else native()
+    scope = GlobalScope(build_arguments(request), platform_args(native(), target, ""))
+    names = {*contexts.folders, *contexts.images} - {""}
+    stages = build_stage_graph(dockerfile, scope, names, target)
+    targets, _ = choose_targets(request, stages)
+    bases = known_bases(stages, contexts, settings.root)
+    triggers = _triggers(stages, bases, dockerfile.escape)
+    picture = draw_up(shown, stages, targets, triggers, target)
+    return _coloured(console, picture, stages, settings, main, path)
+
+
+def _triggers(
+    stages: StageGraph, bases: Mapping[tuple[str, str], BaseFacts], escape: str
+) -> dict[int, list[Instruction]]:
+    """The ONBUILD instructions of base images that are at hand, for the stages based on them."""
+    from jettison.dockerfile.parser import parse_trigger
+
+    out: dict[int, list[Instruction]] = {}
+    for plan in stages.plans:
+        facts = bases.get((plan.base.name, str(plan.platform)))
+        if facts is not None and plan.base.kind != "stage":
+            texts: Any = facts.config.get("OnBuild") or ()
+            out[plan.stage.index] = [parse_trigger(str(text), escape, plan.stage.location) for text in texts]
+    return out
+
+
+def _coloured(
+    console: Console, picture: Picture, stages: StageGraph, settings: Config, main: MainContext, path: str
+) -> Picture:
+    """The picture with what is remembered of the last build, if anything is."""
+    if main.fetched or not path or not os.path.exists(os.path.join(settings.root, "jettison.db")):
+        return picture
+    from jettison.picture.last_build import last_build
+    from jettison.picture.model import coloured
+    from jettison.store.store import Store
+
+    try:
+        with Store.open(settings.root) as store:
+            known = last_build(store.db, stages, os.path.realpath(main.folder), os.path.realpath(path))
+    except StoreError as error:
+        console.note(f"the last build is not known: {error.message}")
+        return picture
+    return coloured(picture, *known) if known is not None else picture
