@@ -120,9 +120,9 @@ def _picture(console: Console, parsed: Parsed) -> Picture:
     values = {name: value for name, value in parsed.values.items() if name != "output"}
     request = request_of(replace(parsed, values=values, arguments=parsed.arguments or ["."]), console)
     settings = config.load(console.environment, root=parsed.last("root"), file=parsed.last("config"))
-    console.dockerfile(request.file, request.file_text)
     with ExitStack() as closing:
         main = open_main(request, lambda: fetching_of(request, settings, closing))
+        console.dockerfile(main.request.file, main.request.file_text)
         contexts = sort_contexts(main.request)
         data, shown, path = read_dockerfile(main)
         dockerfile = parse_file(data, shown)

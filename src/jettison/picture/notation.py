@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from jettison.picture.model import Edge, Node, Picture
 from jettison.picture.words import edge_words, outcome_words, place_words, summary, tooltip
 
-_COLOURS = {"ran": "#0969da", "cached": "#2da44e", "failed": "#cf222e"}
+_FILLS = {"ran": "#ddf4ff", "cached": "#dafbe1", "failed": "#ffebe9"}
+_INK = "#1f2328"
+"""Of texts on these, also on a dark page."""
 _CRITICAL = "#bc4c00"
 _SOFT = "#818b98"
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ._/:,-*+=()@")
@@ -29,8 +31,10 @@ def dot(picture: Picture) -> str:
         looks = {"label": _quoted(_label(node)), "tooltip": _quoted([tooltip(node)])}
         if node.kind != "stage":
             looks["shape"] = "oval" if node.kind == "image" else "folder"
-        if colour := _colour(node):
-            looks["color"] = f'"{colour}"'
+        if fill := _FILLS.get(node.outcome.state):
+            looks |= {"style": '"rounded,filled"', "fillcolor": f'"{fill}"', "fontcolor": f'"{_INK}"'}
+        if node.critical:
+            looks["color"] = f'"{_CRITICAL}"'
         if node.target or node.critical:
             looks["penwidth"] = "2.5"
         if not node.needed:
@@ -71,7 +75,9 @@ def mermaid(picture: Picture) -> str:
         lines.append(f"  {edge.source} {'-.->' if edge.kind == 'mount' else '-->'}{label} {edge.reader}")
     looks: dict[str, list[str]] = {}
     for node in picture.nodes:
-        style = [f"stroke:{colour}"] if (colour := _colour(node)) else []
+        fill = _FILLS.get(node.outcome.state)
+        style = [f"fill:{fill}", f"color:{_INK}"] if fill else []
+        style += [f"stroke:{_CRITICAL}"] if node.critical else []
         style += ["stroke-width:3px"] if node.target or node.critical else []
         style += ["stroke-dasharray:5 4", "opacity:0.7"] if not node.needed else []
         if style:
@@ -92,10 +98,6 @@ def _safe(lines: Sequence[str]) -> str:
 
 def _label(node: Node) -> list[str]:
     return [node.name, *(", ".join(words) for words in (place_words(node), outcome_words(node)) if words)]
-
-
-def _colour(node: Node) -> str:
-    return _CRITICAL if node.critical else _COLOURS.get(node.outcome.state, "")
 
 
 def _paths(edge: Edge) -> list[str]:
