@@ -8,9 +8,9 @@ share theirs. Between two layers there is nothing but lines.
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from jettison.dataclass import dataclass, field
 
@@ -150,7 +150,7 @@ def _chains(web: _Web, links: Sequence[Link]) -> tuple[list[list[int]], list[int
         labels.append(None if link.label is None else web.place(last, link.label))
         chain += [labels[-1]] if labels[-1] is not None else []
         chain.append(link.reader)
-        for one, other in itertools.pairwise(chain):
+        for one, other in pairwise(chain):
             web.join(one, other)
         chains.append(chain)
     return chains, labels

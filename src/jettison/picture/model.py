@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Literal
 
 from jettison.dataclass import dataclass, replace
@@ -201,7 +201,7 @@ def coloured(picture: Picture, outcomes: Mapping[str, Outcome], built: float) ->
     while name and total[name]:
         path.insert(0, name)
         name = before.get(name, "")
-    steps = set(itertools.pairwise(path))
+    steps = set(pairwise(path))
     return replace(
         picture,
         nodes=tuple(replace(node, critical=node.id in path) for node in nodes),

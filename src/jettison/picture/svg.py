@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
+from itertools import pairwise
 
+from jettison.dataclass import dataclass
 from jettison.picture.layout import Box, Layout, Link, Spot, arrange
 from jettison.picture.model import Edge, Node, Picture
 from jettison.picture.words import cells, edge_words, outcome_words, place_words, shorten, summary, tooltip
@@ -21,6 +22,7 @@ _WIDE = 1100.0
 """A picture that would be wider goes from left to right instead, if that is narrower."""
 _EDGE = 20.0
 _BAR = 4.0
+_LINE = 18.0
 
 _LIGHT = {
     "page": "#ffffff", "text": "#1f2328", "soft": "#59636e", "line": "#818b98", "box": "#f6f8fa",
@@ -31,7 +33,25 @@ _DARK = {
     "cached": "#3fb950", "ran": "#58a6ff", "failed": "#f85149", "critical": "#f0883e",
 }  # fmt: skip
 
-Point = Callable[[float, float], str]
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Where the layout lies on the page; `sideways` is from left to right, else it is from top to bottom."""
+
+    sideways: bool
+    left: float
+    top: float
+
+    def point(self, across: float, along: float) -> str:
+        x, y = self.place(across, along)
+        return f"{_n(x)} {_n(y)}"
+
+    def place(self, across: float, along: float) -> tuple[float, float]:
+        x, y = (along, across) if self.sideways else (across, along)
+        return self.left + x, self.top + y
+
+    def middle(self, spot: Spot) -> tuple[float, float]:
+        return self.place(spot.across, (spot.begin + spot.end) / 2)
 
 
 def svg(picture: Picture) -> str:
@@ -40,53 +60,44 @@ def svg(picture: Picture) -> str:
     crowded = sum(bool(edge.paths) for edge in picture.edges) > _LABELS
     labels = [[] if crowded else _label_lines(edge) for edge in picture.edges]
     sizes = [_size(lines, 36, 16) for lines in boxes]
-    numbers = {node.id: number for number, node in enumerate(picture.nodes)}
-    marks = [_size(lines, 8, 4) if lines else None for lines in labels]
-    ends = [(numbers[edge.source], numbers[edge.reader]) for edge in picture.edges]
-
-    def laid(turned: bool) -> Layout:
-        links = [Link(*both, _turn(mark, turned)) for both, mark in zip(ends, marks, strict=True)]
-        return arrange([_turned(size, turned) for size in sizes], links)
-
-    layout, sideways = laid(False), False
-    if layout.across > _WIDE:
-        other = laid(True)
-        if other.along < layout.across:
-            layout, sideways = other, True
+    layout, sideways = _laid_out(picture, sizes, labels)
     head = [shorten(line, 110) for line in summary(picture)]
     head += ["too many copies to write their paths; --format json lists them"] if crowded else []
     legend = _legend(picture)
-    top = _EDGE + 18 * len(head) + (24 if legend else 6)
     size = (layout.along, layout.across) if sideways else (layout.across, layout.along)
     width = max(size[0], *(cells(line) * _SMALL * _CELL for line in head), _legend_width(legend)) + 2 * _EDGE
-    height = size[1] + top + _EDGE
-    left = (width - size[0]) / 2
-
-    def point(across: float, along: float) -> str:
-        x, y = (along, across) if sideways else (across, along)
-        return f"{_n(left + x)} {_n(top + y)}"
-
-    body = [*_head(head), *_legend_lines(legend, _EDGE + 18 * len(head))]
-    body += _lines(picture.edges, layout.routes, point)
+    under = _EDGE + _LINE * len(head)
+    frame = _Frame(sideways, (width - size[0]) / 2, under + (28 if legend else 10))
+    body = [*_head(head), *_legend_lines(legend, under)]
+    body += _lines(picture.edges, layout.routes, frame)
     for edge, lines, spot in zip(picture.edges, labels, layout.labels, strict=True):
         if spot is not None:
-            body += _label(edge, lines, *_middle(spot, sideways, left, top))
+            body += _label(edge, lines, *frame.middle(spot))
     for node, lines, box, spot in zip(picture.nodes, boxes, sizes, layout.boxes, strict=True):
-        body += _box(node, lines, box, *_middle(spot, sideways, left, top))
-    return _file(picture, width, height, body)
+        body += _box(node, lines, box, *frame.middle(spot))
+    return _file(picture, width, frame.top + size[1] + _EDGE, body)
 
 
-def _turn(box: Box | None, turned: bool) -> Box | None:
-    return None if box is None else _turned(box, turned)
+def _laid_out(picture: Picture, sizes: Sequence[Box], labels: Sequence[Sequence[str]]) -> tuple[Layout, bool]:
+    """The layout, and whether it goes sideways."""
+    numbers = {node.id: number for number, node in enumerate(picture.nodes)}
+    ends = [(numbers[edge.source], numbers[edge.reader]) for edge in picture.edges]
+    marks = [_size(lines, 8, 4) if lines else None for lines in labels]
+
+    def laid(turned: bool) -> Layout:
+        links = [Link(*both, mark and _turned(mark, turned)) for both, mark in zip(ends, marks, strict=True)]
+        return arrange([_turned(size, turned) for size in sizes], links)
+
+    upright = laid(False)
+    if upright.across > _WIDE:
+        sideways = laid(True)
+        if sideways.along < upright.across:
+            return sideways, True
+    return upright, False
 
 
 def _turned(box: Box, turned: bool) -> Box:
     return Box(box.along, box.across) if turned else box
-
-
-def _middle(spot: Spot, sideways: bool, left: float, top: float) -> tuple[float, float]:
-    along = (spot.begin + spot.end) / 2
-    return (left + along, top + spot.across) if sideways else (left + spot.across, top + along)
 
 
 def _box_lines(node: Node) -> list[str]:
@@ -127,7 +138,11 @@ def _title(text: str) -> str:
 
 
 def _head(lines: Sequence[str]) -> list[str]:
-    return [_text(line, _EDGE, _EDGE + 8 + 18 * at, "small left") for at, line in enumerate(lines)]
+    kinds = ("title left", *["small left"] * (len(lines) - 1))
+    return [
+        _text(line, _EDGE, _EDGE + 8 + _LINE * at, kind)
+        for at, (line, kind) in enumerate(zip(lines, kinds, strict=True))
+    ]
 
 
 def _legend(picture: Picture) -> list[tuple[str, str]]:
@@ -158,27 +173,27 @@ def _kinds(name: str, item: Node | Edge) -> str:
     return " ".join(words)
 
 
-def _lines(edges: Sequence[Edge], routes: Sequence[Sequence[Spot]], point: Point) -> list[str]:
+def _lines(edges: Sequence[Edge], routes: Sequence[Sequence[Spot]], frame: _Frame) -> list[str]:
     """All lines; where several run on one way it is drawn once, as the most important of them."""
     pieces: dict[tuple[Spot, Spot], str] = {}
     for edge, route in sorted(zip(edges, routes, strict=True), key=lambda item: _weight(item[0])):
-        for piece in itertools.pairwise(route):
+        for piece in pairwise(route):
             pieces.pop(piece, None)
             pieces[piece] = _kinds("edge", edge)
-    return [line for (one, other), kinds in pieces.items() for line in _piece(one, other, kinds, point)]
+    return [line for (one, other), kinds in pieces.items() for line in _piece(one, other, kinds, frame)]
 
 
-def _piece(one: Spot, other: Spot, kinds: str, point: Point) -> list[str]:
+def _piece(one: Spot, other: Spot, kinds: str, frame: _Frame) -> list[str]:
     """The line from a spot to the next; an arrow where it ends."""
     arrives = other.begin == other.end
+    point, start, at = frame.point, one.across, other.across
     to = other.begin - 7 if arrives else other.begin
     half = (one.end + to) / 2
-    line = f"M{point(one.across, one.begin)}L{point(one.across, one.end)}"
-    line += f"C{point(one.across, half)} {point(other.across, half)} {point(other.across, to)}"
+    line = f"M{point(start, one.begin)}L{point(start, one.end)}"
+    line += f"C{point(start, half)} {point(at, half)} {point(at, to)}"
     if not arrives:
         return [_tag("path", d=line, class_=kinds)]
-    corners = [point(other.across, other.begin), point(other.across - 4, to), point(other.across + 4, to)]
-    head = "M" + "L".join(corners) + "Z"
+    head = f"M{point(at, other.begin)}L{point(at - 4, to)}L{point(at + 4, to)}Z"
     return [_tag("path", d=line, class_=kinds), _tag("path", d=head, class_=f"{kinds} head")]
 
 
@@ -239,7 +254,8 @@ def _file(picture: Picture, width: float, height: float, body: Sequence[str]) ->
     style = [
         f"text{{font-family:{_FONT};text-anchor:middle}}",
         f".name{{font-size:{_NAME}px;font-weight:600}}",
-        f".small{{font-size:{_SMALL}px}}",
+        f".small,.title{{font-size:{_SMALL}px}}",
+        ".title{font-weight:600}",
         ".left{text-anchor:start}",
         ".node{stroke-width:1.2}",
         ".target{stroke-width:2.4}",

@@ -71,7 +71,8 @@ def test_named_contexts_and_scratch() -> None:
 
 
 def test_triggers_of_stages_and_of_base_images() -> None:
-    text = "FROM t AS tools\nFROM a AS parent\nONBUILD COPY --from=tools /x /\nFROM parent AS child\nFROM b AS last\n"
+    text = "FROM t AS tools\nFROM a AS parent\nONBUILD COPY --from=tools /x /\n"
+    text += "FROM parent AS child\nFROM b AS last\n"
     trigger = parse_trigger("COPY --from=tools /y /", "\\", Location("Dockerfile", 5, 5))
     picture = drawn(text, triggers={3: [trigger]})
     assert ("copy", "tools", "child") in edges(picture)

@@ -15,7 +15,7 @@ from jettison.picture.model import Outcome, Picture, coloured
 from jettison.picture.svg import svg
 from jettison.picture.text import text
 from jettison.picture.words import cells
-from tests.unit.picture.drawn import BUILT, SHOP, drawn, shop
+from tests.unit.picture.drawn import BUILT, DOCUMENT, SHOP, drawn, example, shop
 
 SVG = "{http://www.w3.org/2000/svg}"
 Rect = tuple[float, float, float, float]
@@ -54,7 +54,7 @@ def overlap(one: Rect, other: Rect) -> bool:
     """Whether two share more than the file's rounding."""
     within_x = min(one[2], other[2]) - max(one[0], other[0])
     within_y = min(one[3], other[3]) - max(one[1], other[1])
-    return within_x > -0.2 and within_y > 0.2 or within_x > 0.2 and within_y > -0.2
+    return min(within_x, within_y) > -0.2 and max(within_x, within_y) > 0.2
 
 
 def straight(root: ElementTree.Element) -> list[Rect]:
@@ -174,3 +174,7 @@ def test_a_hundred_stages(shape: str, seconds: float) -> None:
 def test_what_would_be_too_wide_goes_from_left_to_right() -> None:
     root = ElementTree.fromstring(svg(drawn(hundred("fan"))))
     assert float(root.get("width", "")) < 1000 < float(root.get("height", ""))
+
+
+def test_the_picture_of_the_documentation_is_current() -> None:
+    assert DOCUMENT.read_text() == example(), "run: python -m tests.unit.picture.drawn"
