@@ -21,6 +21,9 @@ _GAP = 20.0, 64.0
 _PORT = 16.0
 """Between two lines that arrive at a box, at most."""
 _SWEEPS = 8
+_ATTEMPTS = 20
+_FEW = 300
+"""Places; with fewer, several orders are tried."""
 _ROUNDS = 40
 _MANY = 1500
 """Places; with more, order and positions are improved less often."""
@@ -157,10 +160,31 @@ def _chains(web: _Web, links: Sequence[Link]) -> tuple[list[list[int]], list[int
 
 
 def _ordered(web: _Web) -> list[list[int]]:
-    """Each layer's places in an order with few crossings: by the middle of their neighbours, to and fro."""
+    """Each layer's places in an order with few crossings, the best of some attempts."""
+    from random import Random
+
     rows: list[list[int]] = [[] for _ in range(max(web.layer, default=-1) + 1)]
     for place, layer in enumerate(web.layer):
         rows[layer].append(place)
+    attempts = _ATTEMPTS if len(web.layer) < _FEW else 1
+    shuffle = Random(0).shuffle
+    best: list[list[int]] = rows
+    least: int | None = None
+    for _ in range(attempts):
+        found, count = _improved(web, rows)
+        if least is None or count < least:
+            best, least = found, count
+        if not least:
+            break
+        rows = [list(row) for row in rows]
+        for row in rows:
+            shuffle(row)
+    return best
+
+
+def _improved(web: _Web, start: Sequence[Sequence[int]]) -> tuple[list[list[int]], int]:
+    """An order with fewer crossings, and how many: by the middle of the neighbours, to and fro."""
+    rows = [list(row) for row in start]
     best, least = [list(row) for row in rows], _crossings(web, rows)
     for sweep in range(_SWEEPS if len(web.layer) < _MANY else 2):
         down = sweep % 2 == 0
@@ -172,7 +196,7 @@ def _ordered(web: _Web) -> list[list[int]]:
         count = _crossings(web, rows)
         if count < least:
             best, least = [list(row) for row in rows], count
-    return best
+    return best, least
 
 
 def _mean(values: Sequence[float], default: float) -> float:
