@@ -166,6 +166,10 @@ def test_mistakes_are_told_as_a_build_tells_them(tmp_path: Path, project: Projec
     assert "cannot be built" in jettison.ok("graph", folder).out
     assert "did you mean 'x'" in jettison("graph", "--target", "xx", folder).err
     assert jettison("graph", "--format", "gif", folder).code == 2
+    before = (folder / "Dockerfile").read_text()
+    done = jettison("graph", "-o", folder / "Dockerfile", folder)
+    assert done.code == 2 and "overwrite the Dockerfile" in done.err
+    assert (folder / "Dockerfile").read_text() == before
     done = jettison("graph", "-o", tmp_path / "no" / "a.svg", folder)
     assert done.code == 1 and "cannot write" in done.err
 

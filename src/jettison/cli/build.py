@@ -273,11 +273,11 @@ def _host(text: str) -> str:
 
 def _write_files(parsed: Parsed, result: BuildResult) -> None:
     if path := parsed.last("iidfile"):
-        _write(path, "\n".join(image.image_id for image in result.images))
+        write_file(path, "\n".join(image.image_id for image in result.images))
     if path := parsed.last("metadata-file"):
         import json
 
-        _write(path, json.dumps(metadata(result), indent=2) + "\n")
+        write_file(path, json.dumps(metadata(result), indent=2) + "\n")
 
 
 def metadata(result: BuildResult) -> dict[str, object]:
@@ -294,7 +294,8 @@ def metadata(result: BuildResult) -> dict[str, object]:
     return dict(documents)
 
 
-def _write(path: str, text: str) -> None:
+def write_file(path: str, text: str) -> None:
+    """Write a text to a file. Raises ExportError."""
     from jettison.errors import ExportError
 
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from jettison.cli.build_options import CONFIG, ROOT
 from jettison.cli.options import Command, Option, Parsed, parse
 from jettison.dataclass import replace
-from jettison.errors import ExportError, StoreError, UsageError
+from jettison.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from jettison.cli.console import Console
@@ -72,7 +72,9 @@ def run(console: Console, argv: list[str]) -> int:
     encoding = (getattr(console.stdout, "encoding", "") or "").lower().replace("-", "")
     drawn = _written(_picture(console, parsed), form, not output and encoding != "utf8")
     if output:
-        _write(output, drawn)
+        from jettison.cli.build import write_file
+
+        write_file(output, drawn)
     elif form == "text":
         console.stdout.write(drawn)
     else:
@@ -93,14 +95,6 @@ def _written(picture: Picture, form: str, ascii_only: bool) -> str:
 
     writers = {"mermaid": notation.mermaid, "dot": notation.dot, "json": notation.document}
     return writers[form](picture)
-
-
-def _write(path: str, drawn: str) -> None:
-    try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(drawn)
-    except OSError as error:
-        raise ExportError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _picture(console: Console, parsed: Parsed) -> Picture:
@@ -125,6 +119,7 @@ def _picture(console: Console, parsed: Parsed) -> Picture:
         console.dockerfile(main.request.file, main.request.file_text)
         contexts = sort_contexts(main.request)
         data, shown, path = read_dockerfile(main)
+        _keep(path, parsed.last("output"))
         dockerfile = parse_file(data, shown)
     target = parse_platform(request.platform) if request.platform else native()
     scope = GlobalScope(build_arguments(request), platform_args(native(), target, ""))
@@ -135,6 +130,12 @@ def _picture(console: Console, parsed: Parsed) -> Picture:
     triggers = _triggers(stages, bases, dockerfile.escape)
     picture = draw_up(shown, stages, targets, triggers, target)
     return _coloured(console, picture, stages, settings, main, path)
+
+
+def _keep(dockerfile: str, output: str) -> None:
+    """Raise UsageError where the picture would take the Dockerfile's own place."""
+    if dockerfile and os.path.exists(output) and os.path.samefile(dockerfile, output):
+        raise UsageError(f"-o {output} would overwrite the Dockerfile", hint="-f names the Dockerfile")
 
 
 def _triggers(

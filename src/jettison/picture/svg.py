@@ -7,6 +7,7 @@ from html import escape
 from itertools import pairwise
 
 from jettison.dataclass import dataclass
+from jettison.errors import UsageError
 from jettison.picture.layout import Box, Layout, Link, Spot, arrange
 from jettison.picture.model import Edge, Node, Picture
 from jettison.picture.words import cells, edge_words, outcome_words, place_words, shorten, summary, tooltip
@@ -16,6 +17,7 @@ _NAME, _SMALL = 13, 11
 _CELL = 0.61
 """Width of a character by its height, in the widest of these fonts."""
 _NAME_CELLS, _PATH_CELLS, _PATHS = 36, 34, 5
+_BOXES = 1000
 _LABELS = 400
 """With more, none is written: nobody could read that."""
 _WIDE = 1100.0
@@ -55,7 +57,11 @@ class _Frame:
 
 
 def svg(picture: Picture) -> str:
-    """The whole file."""
+    """The whole file. Raises UsageError for more boxes than anybody could look at."""
+    if len(picture.nodes) > _BOXES:
+        raise UsageError(
+            f"{len(picture.nodes)} boxes are too many for a picture", hint="--format text, dot or json"
+        )
     boxes = [_box_lines(node) for node in picture.nodes]
     crowded = sum(bool(edge.paths) for edge in picture.edges) > _LABELS
     labels = [[] if crowded else _label_lines(edge) for edge in picture.edges]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jettison.errors import UsageError
 from jettison.picture.model import Outcome, Picture, coloured
 from jettison.picture.svg import svg
 from jettison.picture.text import text
@@ -169,6 +170,13 @@ def test_a_hundred_stages(shape: str, seconds: float) -> None:
     if shape != "all":
         check(picture)
     assert max(map(cells, text(picture).splitlines())) <= 80
+
+
+def test_thousands_of_stages_are_refused_as_a_picture_only() -> None:
+    picture = drawn("\n".join(f"FROM a AS s{n}" for n in range(1001)))
+    with pytest.raises(UsageError, match="1002 boxes"):
+        svg(picture)
+    assert len(text(picture).splitlines()) > 1001
 
 
 def test_what_would_be_too_wide_goes_from_left_to_right() -> None:
