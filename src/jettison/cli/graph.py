@@ -69,8 +69,8 @@ def run(console: Console, argv: list[str]) -> int:
     form = parsed.last("format") or _ENDINGS.get(os.path.splitext(output)[1].lower(), "text")
     if form not in FORMATS:
         raise UsageError(f"--format {form!r} is not known", hint="formats: " + ", ".join(FORMATS))
-    encoding = (getattr(console.stdout, "encoding", "") or "").lower().replace("-", "")
-    drawn = _written(_picture(console, parsed), form, not output and encoding != "utf8")
+    picture = _picture(console, parsed)
+    drawn = _drawing(picture, form) if output or form != "text" else _shown(console, picture)
     if output:
         from jettison.cli.build import write_file
 
@@ -82,11 +82,20 @@ def run(console: Console, argv: list[str]) -> int:
     return 0
 
 
-def _written(picture: Picture, form: str, ascii_only: bool) -> str:
+def _shown(console: Console, picture: Picture) -> str:
+    """The text as standard output can show it."""
+    from jettison.picture.text import text
+
+    encoding = (getattr(console.stdout, "encoding", "") or "").lower().replace("-", "")
+    colour = console.stdout.isatty() and not console.environment.get("NO_COLOR")
+    return text(picture, encoding != "utf8", colour)
+
+
+def _drawing(picture: Picture, form: str) -> str:
     if form == "text":
         from jettison.picture.text import text
 
-        return text(picture, ascii_only)
+        return text(picture)
     if form == "svg":
         from jettison.picture.svg import svg
 

@@ -13,50 +13,73 @@ COLUMNS = 80
 _LANES = 16
 """What finds no lane is named, not drawn."""
 
-_ASCII = str.maketrans("│─├┤╰╯◉●◌○□→·", "|-++`'@*.o#>-")
+_ASCII = str.maketrans("│─├┤╰╯◉●◌○□→·…", "|-++`'@*.o#>-.")
+
+
+_TINTS = {"ran": "34", "cached": "32", "failed": "31"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Rails, and beside them a node's name and words, or what is read."""
+
+    rails: str
+    name: str
+    words: str = ""
+    node: Node | None = None
 
 
 @dataclass(slots=True)
 class _Drawing:
-    """The rows made so far, each with its rails and its text. `lanes` holds whose each lane is now."""
+    """The rows made so far. `lanes` holds whose each lane is now."""
 
     picture: Picture
     names: dict[str, str]
-    rows: list[tuple[str, str, str]] = field(default_factory=list)
+    rows: list[_Row] = field(default_factory=list)
     lanes: list[str] = field(default_factory=list)
     left: dict[str, int] = field(default_factory=dict)
     """How many edges are still to be drawn from each node."""
 
 
-def text(picture: Picture, ascii_only: bool = False) -> str:
-    """The whole drawing. With `ascii_only` it has no other characters, as long as the names have none."""
+def text(picture: Picture, ascii_only: bool = False, colour: bool = False) -> str:
+    """The whole drawing. With `ascii_only` other characters of names become question marks.
+
+    With `colour` bullets have that of the stage's state, and the critical path is bold.
+    """
     drawing = _Drawing(picture, {node.id: node.name for node in picture.nodes})
     for edge in picture.edges:
         drawing.left[edge.source] = drawing.left.get(edge.source, 0) + 1
     for node in picture.nodes:
         _node(drawing, node)
-    gutter = max((len(rails) for rails, _, _ in drawing.rows), default=0) + 2
-    room = COLUMNS - gutter
-    names = min(max((cells(name) for _, name, words in drawing.rows if words), default=0), room // 2)
+    gutter = max((len(row.rails) for row in drawing.rows), default=0) + 2
+    names = max((cells(row.name) for row in drawing.rows if row.words), default=0)
+    names = min(names, (COLUMNS - gutter) // 2)
     title, *rest = summary(picture)
-    lines = [title, ""]
-    lines += [_line(row, gutter, names) for row in drawing.rows]
-    lines += ["", *(part for line in rest for part in wrap(line, COLUMNS, subsequent_indent="  "))]
-    dots = "..." if ascii_only else "…"
-    drawn = "\n".join(shorten(line, COLUMNS, dots).rstrip() for line in lines).rstrip("\n") + "\n"
+    lines = [shorten(title, COLUMNS), ""]
+    lines += [_line(row, gutter, names, colour) for row in drawing.rows]
+    parts = [part for line in rest for part in wrap(line, COLUMNS, subsequent_indent="  ")]
+    lines += ["", *(shorten(part, COLUMNS) for part in parts)] if parts else []
+    drawn = "\n".join(lines) + "\n"
     if ascii_only:
-        drawn = drawn.replace("…", ".").translate(_ASCII).encode("ascii", "replace").decode()
+        drawn = drawn.translate(_ASCII).encode("ascii", "replace").decode()
     return drawn
 
 
-def _line(row: tuple[str, str, str], gutter: int, names: int) -> str:
+def _line(row: _Row, gutter: int, names: int, colour: bool) -> str:
     """A row: its rails, then name and words in two columns, or what is read."""
-    rails, name, words = row
     room = COLUMNS - gutter
-    if words:
-        name = shorten(name, max(names, room - cells(words) - 2))
-        name = name + " " * max(names - cells(name), 0) + "  " + words
-    return rails.ljust(gutter) + shorten(name, room)
+    beside = row.name
+    if row.words:
+        beside = shorten(beside, max(names, room - cells(row.words) - 2))
+        beside += " " * max(names - cells(beside), 0) + "  " + row.words
+    rails, beside = row.rails.ljust(gutter), shorten(beside, room)
+    if colour and row.node is not None:
+        bullet, tint = _bullet(row.node), _TINTS.get(row.node.outcome.state)
+        if tint:
+            rails = rails.replace(bullet, f"\x1b[{tint}m{bullet}\x1b[0m")
+        if row.node.critical:
+            beside = f"\x1b[1m{beside}\x1b[0m"
+    return rails + beside
 
 
 def _node(drawing: _Drawing, node: Node) -> None:
@@ -78,7 +101,7 @@ def _node(drawing: _Drawing, node: Node) -> None:
     words = [*place_words(node), *outcome_words(node)]
     if first is not None and (source is None or own is None):
         words.insert(0, f"from {drawing.names[first.source]}")
-    drawing.rows.append((rails, node.name, ", ".join(words)))
+    drawing.rows.append(_Row(rails, node.name, ", ".join(words), node))
     if first is not None and source is not None and source != own and not drawing.left[first.source]:
         drawing.lanes[source] = ""
     for edge in edges[1 if first else 0 :]:
@@ -97,7 +120,7 @@ def _say(drawing: _Drawing, edge: Edge, own: int | None, last: bool) -> None:
         rails = _joined(drawing, source, own, False, ends)
     what = "COPY --from=" if edge.kind == "copy" else "mount from="
     paths = ", ".join(path for path, _ in edge.paths)
-    drawing.rows.append((rails, f"{what}{drawing.names[edge.source]} {paths}", ""))
+    drawing.rows.append(_Row(rails, f"{what}{drawing.names[edge.source]} {paths}"))
     if source is not None and not drawing.left[edge.source]:
         drawing.lanes[source] = ""
 
@@ -115,7 +138,7 @@ def _lane(drawing: _Drawing, name: str) -> int | None:
 
 
 def _free_lane(drawing: _Drawing, name: str) -> int | None:
-    above = drawing.rows[-1][0] if drawing.rows else ""
+    above = drawing.rows[-1].rails if drawing.rows else ""
     for lane, holder in enumerate(drawing.lanes):
         # Right below a stage that nobody reads, another one would look as if it were based on it.
         if not holder and above[2 * lane : 2 * lane + 1] not in ("◉", "●", "◌"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from jettison.picture.text import text
 from jettison.picture.words import cells, shorten
 from tests.unit.picture.drawn import SHOP, drawn, shop
@@ -49,6 +51,13 @@ def test_ascii() -> None:
     assert drawing.isascii()
     assert drawing.startswith(PLAIN)
     assert text(drawn("FROM bücher:1\n"), ascii_only=True).splitlines()[2] == "o  b?cher:1"
+
+
+def test_colours_are_added_to_the_same_drawing() -> None:
+    coloured = text(shop(), colour=True)
+    assert "\x1b[34m●\x1b[0m      \x1b[1mapi" in coloured
+    assert "\x1b[31m◉\x1b[0m  \x1b[1mfinal   target, from scratch, failed\x1b[0m" in coloured
+    assert re.sub(r"\x1b\[\d+m", "", coloured) == FINISHED
 
 
 def test_many_lanes_are_named_instead_of_drawn() -> None:
