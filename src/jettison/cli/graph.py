@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,8 @@ from jettison.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from jettison.cli.console import Console
-    from jettison.config import Config
     from jettison.dockerfile.instructions import Instruction
-    from jettison.graph.stages import StageGraph
-    from jettison.inputs import MainContext
+    from jettison.graph.stages import StageGraph, StagePlan
     from jettison.lint.base import BaseFacts
     from jettison.picture.model import Picture
 
@@ -37,7 +35,7 @@ Nothing is built, and no registry is asked.
 
 Where the local store remembers the last build of the Dockerfile, the picture shows what
 became of each stage, how long its steps took, how large their files are, and the critical
-path: the stages that had to wait for each other longest.
+path: the stages whose steps waited for each other longest.
 """,
     (
         Option(("--file", "-f"), "the Dockerfile (default: PATH/Dockerfile; -: standard input)", "FILE"),
@@ -138,7 +136,10 @@ def _picture(console: Console, parsed: Parsed) -> Picture:
     bases = known_bases(stages, contexts, settings.root)
     triggers = _triggers(stages, bases, dockerfile.escape)
     picture = draw_up(shown, stages, targets, triggers, target)
-    return _coloured(console, picture, stages, settings, main, path)
+    if main.fetched or not path or not os.path.exists(os.path.join(settings.root, "jettison.db")):
+        return picture
+    place = (os.path.realpath(main.folder), os.path.realpath(path))
+    return _coloured(console, picture, stages, targets, settings.root, place)
 
 
 def _keep(dockerfile: str, output: str) -> None:
@@ -163,19 +164,22 @@ def _triggers(
 
 
 def _coloured(
-    console: Console, picture: Picture, stages: StageGraph, settings: Config, main: MainContext, path: str
+    console: Console,
+    picture: Picture,
+    stages: StageGraph,
+    targets: Sequence[StagePlan],
+    root: str,
+    place: tuple[str, str],
 ) -> Picture:
-    """The picture with what is remembered of the last build, if anything is."""
-    if main.fetched or not path or not os.path.exists(os.path.join(settings.root, "jettison.db")):
-        return picture
+    """The picture with what the store remembers of the last build in a place: folder and Dockerfile."""
     from jettison.picture.last_build import last_build
     from jettison.picture.model import coloured
     from jettison.store.store import Store
 
     try:
-        with Store.open(settings.root) as store:
-            known = last_build(store.db, stages, os.path.realpath(main.folder), os.path.realpath(path))
+        with Store.open(root) as store:
+            known = last_build(store.db, stages, targets, *place)
     except StoreError as error:
         console.note(f"the last build is not known: {error.message}")
         return picture
-    return coloured(picture, *known) if known is not None else picture
+    return coloured(picture, known) if known is not None else picture

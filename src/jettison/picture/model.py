@@ -30,6 +30,20 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class LastBuild:
+    """The last build: when it was, in seconds since the epoch, and what became of each stage, by node id.
+
+    `critical` are the ids of the stages with the steps that waited for each other longest, and `seconds`
+    what these steps took together.
+    """
+
+    at: float
+    outcomes: Mapping[str, Outcome]
+    critical: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     """A stage, or a base image or named context that stages read. Every text is safe to show.
 
@@ -65,18 +79,12 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """All of it. What is read comes before its readers in `nodes`.
-
-    `critical` are the ids of the stages that the build had to wait for, one after the other, and
-    `seconds` what they took together. `built` is when the last build was, in seconds since the epoch.
-    """
+    """All of it. What is read comes before its readers in `nodes`."""
 
     title: str
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
-    critical: tuple[str, ...] = ()
-    seconds: float = 0.0
-    built: float | None = None
+    last: LastBuild | None = None
 
     @property
     def targets(self) -> list[Node]:
@@ -184,29 +192,13 @@ def _merged(edges: Sequence[Edge]) -> list[Edge]:
     return list(out.values())
 
 
-def coloured(picture: Picture, outcomes: Mapping[str, Outcome], built: float) -> Picture:
-    """The picture with what the last build made of each stage (by node id), and with the critical path."""
-    nodes = [replace(node, outcome=outcomes.get(node.id, Outcome())) for node in picture.nodes]
-    total: dict[str, float] = {}
-    before: dict[str, str] = {}
-    for node in nodes:
-        total[node.id] = node.outcome.seconds or 0.0
-        sources = [edge.source for edge in picture.edges if edge.reader == node.id]
-        longest = max(sources, key=lambda name: total[name], default="")
-        if longest and total[longest]:
-            before[node.id] = longest
-            total[node.id] += total[longest]
-    name = max((node.id for node in nodes if node.target), key=lambda name: total[name], default="")
-    path: list[str] = []
-    while name and total[name]:
-        path.insert(0, name)
-        name = before.get(name, "")
-    steps = set(pairwise(path))
-    return replace(
-        picture,
-        nodes=tuple(replace(node, critical=node.id in path) for node in nodes),
-        edges=tuple(replace(edge, critical=(edge.source, edge.reader) in steps) for edge in picture.edges),
-        critical=tuple(path),
-        seconds=total[path[-1]] if path else 0.0,
-        built=built,
+def coloured(picture: Picture, last: LastBuild) -> Picture:
+    """The picture with what the last build made of each stage, and with the critical path."""
+    path = set(last.critical)
+    steps = set(pairwise(last.critical))
+    nodes = (
+        replace(node, outcome=last.outcomes.get(node.id, Outcome()), critical=node.id in path)
+        for node in picture.nodes
     )
+    edges = (replace(edge, critical=(edge.source, edge.reader) in steps) for edge in picture.edges)
+    return replace(picture, nodes=tuple(nodes), edges=tuple(edges), last=last)

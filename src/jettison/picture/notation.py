@@ -107,14 +107,14 @@ def _paths(edge: Edge) -> list[str]:
 
 def document(picture: Picture) -> str:
     """One JSON document with all of it, for programs."""
-    built = picture.built
+    last = picture.last
     value = {
         "dockerfile": picture.title,
         "targets": [node.id for node in picture.targets],
         "left_out": [node.id for node in picture.left_out],
-        "last_build": None if built is None else datetime.fromtimestamp(built, UTC).isoformat(),
-        "critical_path": list(picture.critical),
-        "critical_seconds": round(picture.seconds, 3) if picture.critical else None,
+        "last_build": None if last is None else datetime.fromtimestamp(last.at, UTC).isoformat(),
+        "critical_path": [] if last is None else list(last.critical),
+        "critical_seconds": None if last is None else round(last.seconds, 3),
         "nodes": [_node(node) for node in picture.nodes],
         "edges": [_edge(edge) for edge in picture.edges],
     }

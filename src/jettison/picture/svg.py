@@ -155,7 +155,7 @@ def _legend(picture: Picture) -> list[tuple[str, str]]:
     """Colours that occur, with their words."""
     states = {node.outcome.state for node in picture.nodes if node.kind == "stage"}
     out = [state for state in ("ran", "cached", "failed") if state in states]
-    critical = [("critical", "critical path")] if picture.critical else []
+    critical = [("critical", "critical path")] if any(node.critical for node in picture.nodes) else []
     return [*((state, state) for state in out), *critical]
 
 

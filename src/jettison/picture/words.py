@@ -94,7 +94,7 @@ def edge_words(edge: Edge) -> list[str]:
     return [f"{path} → {dest}" if dest else path for path, dest in edge.paths]
 
 
-def summary(picture: Picture, arrow: str = "→") -> list[str]:
+def summary(picture: Picture) -> list[str]:
     """What stands beside every picture: the targets, what is left out, the last build, what it waited for."""
     from datetime import UTC, datetime
 
@@ -103,13 +103,14 @@ def summary(picture: Picture, arrow: str = "→") -> list[str]:
     lines = [f"{picture.title}: {_names(picture.targets)}"]
     if picture.left_out:
         lines.append(f"left out: {_names(picture.left_out)}")
-    if picture.built is not None:
-        when = datetime.fromtimestamp(picture.built, UTC)
+    last = picture.last
+    if last is not None:
+        when = datetime.fromtimestamp(last.at, UTC)
         lines.append(f"last build: {when:%Y-%m-%d %H:%M} UTC")
-    if picture.critical:
+    if last is not None and last.critical:
         names = {node.id: node.name for node in picture.nodes}
-        path = f" {arrow} ".join(names[name] for name in picture.critical)
-        lines.append(f"critical path: {path}, {duration(picture.seconds)}")
+        path = " → ".join(names[name] for name in last.critical)
+        lines.append(f"critical path: {path}, {duration(last.seconds)}")
     return lines
 
 

@@ -9,7 +9,7 @@ from jettison.dockerfile import parse
 from jettison.dockerfile.instructions import Instruction
 from jettison.graph.scope import GlobalScope, platform_args
 from jettison.graph.stages import build_stage_graph
-from jettison.picture.model import Outcome, Picture, coloured, draw_up
+from jettison.picture.model import LastBuild, Outcome, Picture, coloured, draw_up
 from jettison.picture.svg import svg
 from jettison.platforms import Platform
 
@@ -55,7 +55,8 @@ def shop() -> Picture:
         "stage3": Outcome("ran", 30.25, 9_500_000),
         "stage4": Outcome("failed"),
     }
-    return coloured(drawn(SHOP), outcomes, BUILT)
+    path = ("stage0", "stage2", "stage3", "stage4")
+    return coloured(drawn(SHOP), LastBuild(BUILT, outcomes, path, 50.75))
 
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "graph-built.svg"
@@ -69,7 +70,8 @@ def example() -> str:
         "stage1": Outcome("ran", 8.4, 56_000_000),
         "stage3": Outcome("ran", 3.3, 5_800_000),
     }
-    return svg(coloured(drawn(path.read_text()), outcomes, BUILT))
+    last = LastBuild(BUILT, outcomes, ("stage1", "stage3"), 8.5)
+    return svg(coloured(drawn(path.read_text()), last))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 from jettison.dockerfile.parser import parse_trigger
 from jettison.errors import GraphError
 from jettison.location import Location
-from jettison.picture.model import Outcome, Picture, coloured
+from jettison.picture.model import Outcome, Picture
 from tests.unit.picture.drawn import SHOP, drawn, shop
 
 
@@ -91,18 +91,12 @@ def test_a_cycle_is_refused_where_it_is_needed_and_told_where_it_is_not() -> Non
         drawn("ARG B\nFROM $B\n")
 
 
-def test_the_critical_path_is_the_longest_one() -> None:
+def test_the_last_build_is_put_onto_nodes_and_edges() -> None:
     picture = shop()
-    names = {node.id: node.name for node in picture.nodes}
-    assert [names[name] for name in picture.critical] == ["deps", "web", "api", "final"]
-    assert picture.seconds == pytest.approx(50.75)
+    assert [node.name for node in picture.nodes if node.critical] == ["deps", "web", "api", "final"]
     assert [edge.reader for edge in picture.edges if edge.critical] == ["stage2", "stage3", "stage4"]
-
-
-def test_without_times_there_is_no_critical_path() -> None:
-    picture = coloured(drawn(SHOP), {"stage0": Outcome("cached")}, 1.0)
-    assert (picture.critical, picture.seconds) == ((), 0.0)
-    assert not any(node.critical for node in picture.nodes)
+    assert picture.nodes[1].outcome == Outcome("cached", 12.0, 90_000_000)
+    assert picture.nodes[2].outcome == Outcome()
 
 
 def test_names_are_safe_to_show() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jettison.errors import UsageError
-from jettison.picture.model import Outcome, Picture, coloured
+from jettison.picture.model import LastBuild, Outcome, Picture, coloured
 from jettison.picture.svg import svg
 from jettison.picture.text import text
 from jettison.picture.words import cells
@@ -118,9 +118,10 @@ def pictures(draw: st.DrawFn) -> Picture:
     states = st.sampled_from(["", "cached", "ran", "failed", "changed"])
     numbers = st.none() | st.integers(0, 10**12)
     outcome = st.builds(Outcome, states, numbers.map(lambda n: n and n / 1e6), numbers)
-    return coloured(
-        picture, {node.id: draw(outcome) for node in picture.nodes if node.kind == "stage"}, BUILT
-    )
+    names = [node.id for node in picture.nodes if node.kind == "stage"]
+    outcomes = {name: draw(outcome) for name in names}
+    path = draw(st.lists(st.sampled_from(names), unique=True))
+    return coloured(picture, LastBuild(BUILT, outcomes, tuple(path), 1.5))
 
 
 @settings(max_examples=60, deadline=None)
