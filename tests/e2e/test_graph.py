@@ -107,6 +107,15 @@ def test_coloured_by_the_last_build(empty_jettison: Jettison, project: Project) 
 
 
 @needs_root
+def test_a_target_that_is_only_a_name(empty_jettison: Jettison, project: Project) -> None:
+    folder = project({"a": "1", "b": "2"}, f"{DOCKERFILE}FROM final AS shipped\nLABEL a=b\n")
+    empty_jettison.ok("build", folder)
+    value = document(empty_jettison, folder)
+    assert states(value) == {"files": "ran", "tester": None, "final": "ran", "shipped": None}
+    assert value["critical_path"] == ["stage0", "stage2"]
+
+
+@needs_root
 def test_a_failed_build_shows_where(empty_jettison: Jettison, project: Project) -> None:
     folder = project({"a": "1", "b": "2"}, DOCKERFILE.replace("--from=files /a", "--from=files /missing"))
     assert empty_jettison("build", folder).code == 1

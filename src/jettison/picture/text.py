@@ -102,8 +102,6 @@ def _node(drawing: _Drawing, node: Node) -> None:
     if first is not None and (source is None or own is None):
         words.insert(0, f"from {drawing.names[first.source]}")
     drawing.rows.append(_Row(rails, node.name, ", ".join(words), node))
-    if first is not None and source is not None and source != own and not drawing.left[first.source]:
-        drawing.lanes[source] = ""
     for edge in edges[1 if first else 0 :]:
         drawing.left[edge.source] -= 1
         _say(drawing, edge, own, edge is edges[-1])
