@@ -12,6 +12,7 @@ from jettison.errors import (
     DockerfileError,
     JettisonError,
     Problem,
+    SourceError,
     StepFailed,
     StoreError,
     UsageError,
@@ -102,6 +103,11 @@ def as_ours(error: BaseException) -> JettisonError | None:
         return error
     if isinstance(error, MemoryError):
         return StoreError("out of memory")
+    if isinstance(error, RecursionError):
+        return SourceError(
+            "folders are nested deeper than can be followed here (some 900 levels)",
+            hint="leave them out with .dockerignore, or copy them as an archive",
+        )
     if type(error).__module__ == "sqlite3":
         text = str(error)
         if "is full" in text:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from hashlib import sha256
 
+from jettison.dataclass import dataclass
 from jettison.errors import SourceError
 from jettison.sources.context import ContextTree
 from jettison.store.compress import processors
@@ -22,6 +23,8 @@ _KIND = 0o170000
 _MANY = 20_000
 """Files from which on a second process pays."""
 _ENOUGH = 32
+_OPEN_AT_ONCE = 64
+"""Descriptors that a walk holds, however deep it goes."""
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Listed = tuple[str, os.stat_result]
@@ -58,6 +61,20 @@ class Fingerprint:
         return total.hexdigest()
 
 
+@dataclass(slots=True)
+class _Open:
+    """A directory on the way down: its descriptor, or -1 while it is far above, and what is left of it."""
+
+    fd: int
+    below: str
+    listed: Iterator[Listed] = iter(())
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
 def sweep(
     tree: ContextTree, folder: str, seen: Fingerprint
 ) -> Iterator[tuple[int, str, str, os.stat_result]]:
@@ -67,34 +84,39 @@ def sweep(
     is; the descriptor is good until the next one is asked for. Raises SourceError when a directory
     cannot be read.
     """
-    stack: list[tuple[int, str, Iterator[Listed]]] = []
+    stack: list[_Open] = []
 
     def enter(fd: int, below: str) -> None:
-        stack.append((fd, below, iter(())))
+        stack.append(_Open(fd, below))
+        if len(stack) > _OPEN_AT_ONCE:
+            stack[-1 - _OPEN_AT_ONCE].close()
         inside = f"{folder}/{below}" if folder else below
         listed = _listed(tree, fd, inside)
         seen.add(inside, listed)
         listed.sort(key=_name if "".join([name for name, _ in listed]).isascii() else _bytes)
-        stack[-1] = (fd, below, iter(listed))
+        stack[-1].listed = iter(listed)
 
     try:
-        enter(os.open(f"{tree.folder}/{folder}" if folder else tree.folder, _OPEN), "")
+        root = f"{tree.folder}/{folder}" if folder else tree.folder
+        enter(os.open(root, _OPEN), "")
         while stack:
-            fd, below, listed = stack[-1]
-            for name, st in listed:
+            top = stack[-1]
+            if top.fd < 0:
+                top.fd = os.open(f"{root}/{top.below}", _OPEN)
+            fd, below = top.fd, top.below
+            for name, st in top.listed:
                 yield fd, below + name, name, st
                 if st.st_mode & _KIND == _FOLDER:
                     enter(os.open(name, _OPEN, dir_fd=fd), f"{below}{name}/")
                     break
             else:
-                stack.pop()
-                os.close(fd)
+                stack.pop().close()
     except OSError as error:
-        inside = f"{folder}/{stack[-1][1]}" if stack else folder
+        inside = f"{folder}/{stack[-1].below}" if stack else folder
         raise _unreadable(inside, error) from error
     finally:
-        for fd, _, _ in stack:
-            os.close(fd)
+        for opened in stack:
+            opened.close()
 
 
 def _listed(tree: ContextTree, fd: int, inside: str) -> list[Listed]:

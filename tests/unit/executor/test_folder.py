@@ -250,3 +250,19 @@ def test_a_listing_says_what_was_copied(tmp_path: Path) -> None:
     kept = next(folder.iterdir())
     kept.write_bytes(kept.read_bytes()[:-3])
     assert listings.load(str(tmp_path), content) is None
+
+
+def test_folders_deeper_than_there_are_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jettison.sources.sweep._OPEN_AT_ONCE", 2)
+    deep = {"/".join(["d"] * depth): ("dir", "", 0o755) for depth in range(1, 9)}
+    files = {f"{path}/{name}": ("file", path, 0o644) for path in deep for name in ("a", "z")}
+    source = made(tmp_path / "c", {**deep, **files})
+    opened = set(os.listdir("/proc/self/fd"))
+    paths = []
+    for fd, path, name, st in sweep(source, "", Fingerprint()):
+        assert os.stat(name, dir_fd=fd).st_ino == st.st_ino
+        assert len(set(os.listdir("/proc/self/fd")) - opened) < 6
+        paths.append(path)
+    assert sorted(paths) == sorted({**deep, **files})
+    assert paths == sorted(paths, key=lambda path: path.split("/"))
+    assert set(os.listdir("/proc/self/fd")) == opened
