@@ -8,14 +8,14 @@ its layer is then written by the walk that makes the digest, and nothing is read
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
 from jettison.dataclass import dataclass, replace
 from jettison.digests import digest_of
 from jettison.graph.ops import CopyOp, to_json
-from jettison.solver.base import Layers
+from jettison.solver.base import Known, Layers
 from jettison.sources.context import ContextTree
 from jettison.sources.memo import Memo
 from jettison.sources.seen import Found, Seen, is_settled
@@ -27,9 +27,6 @@ from jettison.store.store import Store
 
 if TYPE_CHECKING:
     from jettison.executor.folder import FolderWalk
-
-BaseOf = Callable[[], Layers | None]
-"""The layers that a COPY's blob goes onto, where they can be looked into at once; None where not."""
 
 
 FIXED_TIME_NS = 315_619_200 * 1_000_000_000
@@ -87,17 +84,21 @@ class ContextCopies:
         self._store = store
         self._listings = f"{store.root}/listings"
         self._digests: dict[str, str] = {}
-        self._folders: dict[str, tuple[str, str]] = {}
+        self._folders: dict[str, tuple[Context, str, str]] = {}
+        """Of the steps that take a whole folder: it, and under which key it is remembered."""
         self._ready: dict[str, Ready] = {}
 
-    def digest(self, vertex: str, op: CopyOp, base: BaseOf) -> str:
-        """The content digest of what a step takes. Raises NotFound and SourceError."""
+    def digest(self, vertex: str, op: CopyOp, base: Known) -> str:
+        """The content digest of what a step takes. Raises NotFound and SourceError.
+
+        `base` gives the layers that its blob goes onto, where they can be looked into at once.
+        """
         known = self._digests.get(vertex)
         if known is None:
             known = self._digests[vertex] = self._digest(vertex, op, base)
         return known
 
-    def _digest(self, vertex: str, op: CopyOp, base: BaseOf) -> str:
+    def _digest(self, vertex: str, op: CopyOp, base: Known) -> str:
         from jettison.executor.folder import whole_folder
 
         assert op.context is not None
@@ -109,7 +110,7 @@ class ContextCopies:
             keep = partial(keep_rows, self._listings, partial(self._store.session.new_name, "listing"))
             return content_digest(op, context.tree, context.memo, keep)
         key = digest_of([to_json(op), folder, context.tree.rules])
-        self._folders[vertex] = (folder, key)
+        self._folders[vertex] = (context, folder, key)
         before = context.seen.get(key)
         if before is not None:
             from jettison.sources.sweep import fingerprint
@@ -119,17 +120,16 @@ class ContextCopies:
             if same and before.settled:
                 return before.content
             if same:
-                return self._walk(vertex, op, context, None)
-        return self._walk(vertex, op, context, base())
+                return self._walk(vertex, op, None)
+        return self._walk(vertex, op, base())
 
-    def _walk(self, vertex: str, op: CopyOp, context: Context, base: Layers | None) -> str:
+    def _walk(self, vertex: str, op: CopyOp, base: Layers | None) -> str:
         """Read the folder, and write the layer as well where its base is known."""
         from jettison.executor.copy import copy_folder
         from jettison.executor.folder import FolderWalk
 
-        folder, key = self._folders[vertex]
-        before = context.seen.get(key)
-        layer = before.layer if before is not None else ""
+        context, folder, key = self._folders[vertex]
+        layer = self.layer_before(vertex)
         began = time.time_ns()
         listing = ListingWriter(self._store.session.new_name("listing"), [(folder, True)])
         writer: BlobLayerWriter | None = None
@@ -172,11 +172,10 @@ class ContextCopies:
         from jettison.executor.copy import copy_folder
         from jettison.executor.folder import FolderWalk
 
-        if vertex not in self._folders or op.context is None:
+        if vertex not in self._folders:
             return None
-        folder, key = self._folders[vertex]
-        context = self.contexts[op.context]
-        walk = FolderWalk(op, context.tree, folder)
+        context, folder, key = self._folders[vertex]
+        walk = FolderWalk(op, context.tree, folder, context.memo.reader())
         if not copy_folder(op, base, walk, writer, FIXED_TIME_NS):
             return None
         walk.run()
@@ -185,15 +184,22 @@ class ContextCopies:
             return (f"{context.tree.folder}/{folder}".rstrip("/"),)
         return tuple(walk.changed)
 
-    def made(self, vertex: str, op: CopyOp, layer: str) -> None:
+    def layer_before(self, vertex: str) -> str:
+        """The layer that a step has made of an earlier state of its folder; "" where there is none."""
+        if vertex not in self._folders:
+            return ""
+        context, _, key = self._folders[vertex]
+        found = context.seen.get(key)
+        return found.layer if found is not None else ""
+
+    def made(self, vertex: str, layer: str) -> None:
         """Note which layer a step has made, for the next time that its folder has changed a little."""
-        if vertex not in self._folders or op.context is None:
+        if vertex not in self._folders:
             return
-        _, key = self._folders[vertex]
-        seen = self.contexts[op.context].seen
-        found = seen.get(key)
+        context, _, key = self._folders[vertex]
+        found = context.seen.get(key)
         if found is not None:
-            seen.put(key, replace(found, layer=layer))
+            context.seen.put(key, replace(found, layer=layer))
 
     def save(self) -> None:
         """End of the build: keep what was learned, drop what nobody took."""

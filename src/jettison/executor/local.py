@@ -20,7 +20,7 @@ from jettison.executor.demand import exported_vertices, wanted_as_tree
 from jettison.graph.ops import CopyOp, GitOp, HttpOp, MkdirOp, RunOp, SourceOp
 from jettison.graph.vertex import BuildGraph, Vertex
 from jettison.side_by_side import side_by_side
-from jettison.solver.base import Built, Hit, Layers
+from jettison.solver.base import Built, Hit, Known, Layers
 from jettison.sources.memo import Memo
 from jettison.store.base import FileTree, LayerWriter
 from jettison.store.compress import Packing
@@ -82,21 +82,20 @@ class LocalExecutor:
         self._trees = wanted_as_tree(self.graph)
         self._exported = exported_vertices(self.graph) if self.images else frozenset()
 
-    def context_digest(self, vertex: Vertex) -> str:
+    def context_digest(self, vertex: Vertex, base: Known) -> str:
         op = vertex.op
         if not isinstance(op, CopyOp) or op.context is None:
             return ""
         with _located(vertex):
-            return self.copies.digest(vertex.id, op, partial(self._base_of_blob, vertex))
+            return self.copies.digest(vertex.id, op, partial(self._base_of_blob, vertex, base))
 
-    def _base_of_blob(self, vertex: Vertex) -> Layers | None:
-        """What a layer that becomes a blob goes onto, if it is known before anything has run."""
-        if vertex.id in self._trees or vertex.id not in self._exported:
-            return None
-        if not vertex.base:
-            return ()
-        layers = self.known(self.graph.vertices[vertex.base])
+    def _base_of_blob(self, vertex: Vertex, base: Known) -> Layers | None:
+        """What a layer that becomes a blob goes onto, if that can be looked into before anything has run."""
+        layers = base() if self._becomes_blob(vertex) else None
         return layers if layers is not None and all(map(self.store.layers.is_open, layers)) else None
+
+    def _becomes_blob(self, vertex: Vertex) -> bool:
+        return vertex.id in self._exported and vertex.id not in self._trees
 
     def known(self, vertex: Vertex) -> Layers | None:
         if not isinstance(vertex.op, SourceOp):
@@ -114,7 +113,7 @@ class LocalExecutor:
         given: list[Layers | str] = [inputs[name] for name in vertex.inputs]
         if isinstance(op, CopyOp):
             if op.context is not None:
-                given.append(self.context_digest(vertex))
+                given.append(self.context_digest(vertex, lambda: None))
             elif op.paths and len(given) > op.has_base:
                 from jettison.executor.select import content_digest
 
@@ -206,9 +205,9 @@ class LocalExecutor:
         return run(self.store, vertex, op, inputs, self.run_settings(), output, self.cancel)
 
     def _writer(self, vertex: Vertex) -> LayerWriter:
-        if vertex.id in self._trees or vertex.id not in self._exported:
+        if not self._becomes_blob(vertex):
             return self.store.layers.tree_writer()
-        return self.store.layers.blob_writer(self.packing.plain())
+        return self.store.layers.blob_writer(self.packing.plain(), before=self.copies.layer_before(vertex.id))
 
     def _write(self, vertex: Vertex, op: CopyOp | MkdirOp, inputs: dict[str, Layers]) -> Built:
         base = inputs[vertex.base] if vertex.base else ()
@@ -238,7 +237,7 @@ class LocalExecutor:
         """Commit the layer of a COPY, ADD or WORKDIR."""
         layer = writer.commit()
         if isinstance(vertex.op, CopyOp):
-            self.copies.made(vertex.id, vertex.op, layer.id)
+            self.copies.made(vertex.id, layer.id)
         if changed:
             more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
             message = f"{changed[0]}{more} changed while it was copied; the step will run again next time"

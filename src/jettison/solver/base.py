@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -11,6 +12,10 @@ from jettison.graph.vertex import Vertex
 
 Layers = tuple[str, ...]
 """Ids of layers, lowest first: the result of a vertex is a stack of them."""
+
+
+Known = Callable[[], Layers | None]
+"""Gives a result if it is known before anything has run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +51,11 @@ class Cache(Protocol):
 class Executor(Protocol):
     """Carries out vertices. Called from several threads."""
 
-    def context_digest(self, vertex: Vertex) -> str:
-        """A digest of what the vertex reads of build contexts, or "" when it reads none."""
+    def context_digest(self, vertex: Vertex, base: Known) -> str:
+        """A digest of what the vertex reads of build contexts, or "" when it reads none.
+
+        `base` gives what the vertex is stacked on, for an executor that would go ahead.
+        """
 
     def known(self, vertex: Vertex) -> Layers | None:
         """The result, where it needs no work to know it (a base image's layers)."""

@@ -74,12 +74,26 @@ class _Done:
     error: BaseException | None = None
 
 
-def definition_keys(graph: BuildGraph, executor: Executor) -> dict[str, CacheKey]:
+def definition_keys(
+    graph: BuildGraph, executor: Executor, cache: Cache, tainted: set[str]
+) -> dict[str, CacheKey]:
     """The definition key of every vertex. Reads build contexts, runs nothing."""
     keys: dict[str, CacheKey] = {}
+
+    def known(name: str) -> Layers | None:
+        if not name:
+            return ()
+        layers = executor.known(graph.vertices[name])
+        if layers is None and name not in tainted:
+            digest = keys[name].digest
+            hit = cache.find([digest]).get(digest)
+            return hit.layers if hit is not None else None
+        return layers
+
     for vertex in graph.vertices.values():
         inputs = tuple(keys[name].digest for name in vertex.inputs)
-        keys[vertex.id] = definition_key(to_json(vertex.op), inputs, executor.context_digest(vertex))
+        content = executor.context_digest(vertex, partial(known, vertex.base or ""))
+        keys[vertex.id] = definition_key(to_json(vertex.op), inputs, content)
     return keys
 
 
@@ -110,8 +124,8 @@ def solve(
     Steps run in threads of their own, as many at a time as `slots` says. The first error sets `cancel`,
     waits for what runs to end, and is raised. Raises Cancelled when `cancel` was set from outside.
     """
-    keys = definition_keys(graph, executor)
     tainted = tainted_vertices(graph)
+    keys = definition_keys(graph, executor, cache, tainted)
     names = {key.digest: name for name, key in keys.items() if name not in tainted}
     hits = {names[key]: hit for key, hit in cache.find(list(names)).items()}
     solution = Solution({}, {name: hit.created for name, hit in hits.items()})

@@ -94,6 +94,12 @@ class Memo:
         records += digest
         self._fresh = True
 
+    def reader(self) -> Memo:
+        """One for another thread: it knows what this one does, and learns for itself."""
+        made = Memo()
+        made._body = self._body if self._body is not None else _read(self.path)
+        return made
+
     def _jump(self, at: int) -> None:
         """Close the range of records that were asked for one after the other, and go on somewhere else."""
         if self._at > self._from:

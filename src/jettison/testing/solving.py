@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from jettison.cache.key import CacheKey
 from jettison.dataclass import dataclass, field
 from jettison.graph.vertex import Vertex
-from jettison.solver.base import Built, Hit, Layers
+from jettison.solver.base import Built, Hit, Known, Layers
 
 
 @dataclass(slots=True)
@@ -43,14 +43,14 @@ class ScriptedExecutor:
     ran: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def context_digest(self, vertex: Vertex) -> str:
+    def context_digest(self, vertex: Vertex, base: Known) -> str:
         return self.contexts.get(vertex.name, "")
 
     def known(self, vertex: Vertex) -> Layers | None:
         return None
 
     def content_inputs(self, vertex: Vertex, inputs: dict[str, Layers]) -> tuple[Layers | str, ...]:
-        return (*(inputs[name] for name in vertex.inputs), self.context_digest(vertex))
+        return (*(inputs[name] for name in vertex.inputs), self.context_digest(vertex, lambda: None))
 
     def execute(self, vertex: Vertex, inputs: dict[str, Layers]) -> Built:
         with self._lock:
