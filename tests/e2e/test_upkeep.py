@@ -70,6 +70,17 @@ def test_du_agrees_with_du_to_the_byte(jettison: Jettison, project: Project) -> 
     assert "builder 2/2] RUN --mount=type=cache" in text and "app:latest" in text and "/cache" in text
 
 
+def test_listings_belong_to_their_steps(jettison: Jettison, project: Project) -> None:
+    text = "FROM busybox AS b\nCOPY one /d/\nFROM busybox\nCOPY . /c\nCOPY --from=b /d /d\n"
+    folder = project({"one": "1", "two": "2"}, dockerfile=text)
+    jettison.ok("build", folder)
+    listings = jettison.root / "listings"
+    assert len(list(listings.iterdir())) == 3
+    assert not [item for item in du(jettison)["items"] if item["type"] == "orphan"]
+    jettison.ok("prune", "--all")
+    assert not list(listings.iterdir())
+
+
 def test_prune_keeps_what_tagged_images_need(jettison: Jettison, project: Project) -> None:
     jettison.ok("build", "-t", "app", project(dockerfile=TWO_STAGES))
     jettison.ok("build", "--no-cache", project())

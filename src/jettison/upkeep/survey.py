@@ -147,17 +147,19 @@ def _steps(store: Store, layers: _Layers) -> list[Item]:
         for layer_id in stack:
             layers.steps[layer_id] = max(layers.steps.get(layer_id, 0.0), used)
     names = {row[0]: (row[1], row[2]) for row in store.db.read("SELECT layer, stage, name FROM steps")}
+    listings = _listings(store)
     out = []
     for stack, rows in found.items():
         top = stack[-1] if stack else ""
         # Without what is built upon it, a step would free nothing.
         used = layers.steps.get(top, max(used for _, used in rows))
-        needs = frozenset(thing for layer_id in stack for thing in layers.things(layer_id))
+        listed = frozenset(thing for key, _ in rows for thing in listings.get(key, ()))
+        needs = frozenset(thing for layer_id in stack for thing in layers.things(layer_id)) | listed
         stage, title = names.get(top, ("", ""))
         if any(layer_id not in layers.blobs for layer_id in stack):
             needs, used = frozenset(), 0.0
         keys = tuple(key for key, _ in rows)
-        own = frozenset(layers.things(top)) & needs
+        own = (frozenset(layers.things(top)) | listed) & needs
         out.append(Item("step", top or keys[0], used, needs, keys, stage, title, len(stack), own))
     return out
 
@@ -199,18 +201,27 @@ def _folders(store: Store, disk: dict[str, int], touched: dict[str, float]) -> l
         path = f"memo/{name}"
         disk[path] = at.st_blocks * _BLOCK
         out.append(Item("memo", name, at.st_mtime, frozenset((path,)), title="hashes of a build context"))
-    named = _contents(store) if os.path.isdir(f"{store.root}/listings") else set()
     for name, at in _files(f"{store.root}/listings"):
         path = f"listings/{name}"
         disk[path] = at.st_blocks * _BLOCK
-        touched[path] = FOREVER if name in named else at.st_mtime
+        touched[path] = at.st_mtime
     return out
 
 
-def _contents(store: Store) -> set[str]:
-    """The digests of context files that records name, in hexadecimal."""
-    rows = store.db.read("SELECT DISTINCT json_extract(parts, '$.content') FROM records")
-    return {str(row[0]).rpartition(":")[2].partition(".")[0] for row in rows if row[0]}
+def _listings(store: Store) -> dict[str, list[str]]:
+    """The listings that each record names: of what was copied from contexts and stages, or mounted."""
+    there = {name for name, _ in _files(f"{store.root}/listings")}
+    out: dict[str, list[str]] = {}
+    rows = store.db.read(
+        "SELECT key, json_extract(parts, '$.content') FROM records"
+        " UNION SELECT records.key, item.value FROM records, json_each(parts, '$.inputs') AS item"
+        " WHERE item.type = 'text'"
+    )
+    for key, digest in rows:
+        name = str(digest).rpartition(":")[2]
+        if name in there:
+            out.setdefault(key, []).append(f"listings/{name}")
+    return out
 
 
 def _files(folder: str) -> Iterator[tuple[str, os.stat_result]]:
