@@ -10,10 +10,10 @@ import os
 import stat
 from hashlib import sha256
 
-from jettison.errors import SourceError
+from jettison.errors import StoreError
 from jettison.executor.mode import parse_mode
 from jettison.executor.place import marked_as_removed
-from jettison.executor.select import is_pattern
+from jettison.executor.select import is_pattern, unreadable
 from jettison.graph.ops import CopyOp
 from jettison.sources.context import ContextTree
 from jettison.sources.memo import Memo, hash_file, key_of
@@ -97,12 +97,13 @@ class FolderWalk:
                     self._add(path, "symlink", 0o777, st, link)
                 elif kind in _OTHERS:
                     self._special(path, _OTHERS[kind], st)
-            except OSError as error:
-                raise SourceError(
-                    f"cannot read {self._where(path)}: {error.strerror}",
-                    hint="make it readable, leave it out with .dockerignore, or keep it unchanged while the "
-                    "build runs",
-                ) from error
+            except (OSError, StoreError) as error:
+                cause = error if isinstance(error, OSError) else error.__cause__
+                where = self._where(path)
+                # A writer blames its own store for what it cannot read.
+                if isinstance(cause, OSError) and (cause is error or cause.filename == where):
+                    raise unreadable(OSError(cause.errno, cause.strerror, where)) from error
+                raise
             if len(self._rows) >= _ROWS:
                 self._flush()
         self._flush()
@@ -174,7 +175,7 @@ class FolderWalk:
             raise changed(self._where(path), size, len(data))
         digest = sha256(data).digest() if fresh else known or b""
         self._allowed(path, name)
-        blob.add_file(self._dest + path, mode, self._owner, int(st.st_mtime // 1), data, digest)
+        blob.add_file(self._dest + path, mode, self._owner, st.st_mtime_ns // 10**9, data, digest)
         return digest
 
     def _large_file(

@@ -193,6 +193,27 @@ def test_names_that_remove_others_are_refused(tmp_path: Path) -> None:
         walked(copy_op(".", to="/d/"), source, made(tmp_path / "e", {}))
 
 
+@pytest.mark.parametrize("blob", [True, False])
+def test_a_file_that_is_gone_again_is_told(tmp_path: Path, store: Store, blob: bool) -> None:
+    source = made(tmp_path / "c", {"a": ("file", "one", 0o644)})
+    op = copy_op(".", to="/d/")
+    walk = FolderWalk(op, source, "")
+    writer = store.layers.blob_writer() if blob else store.layers.tree_writer()
+    real = walk._file
+
+    def gone(fd: int, path: str, name: str, st: os.stat_result) -> None:
+        (tmp_path / "c/a").unlink()
+        real(fd, path, name, st)
+
+    walk._file = gone  # type: ignore[method-assign]
+    try:
+        assert copy_folder(op, store.view(()), walk, writer, EPOCH)
+        with pytest.raises(SourceError, match=f"cannot read {tmp_path}/c/a: No such file"):
+            walk.run()
+    finally:
+        writer.abort()
+
+
 def test_a_small_file_that_grows_while_it_is_read_is_told(tmp_path: Path, store: Store) -> None:
     source = made(tmp_path / "c", {"f": ("file", "one", 0o644)})
     op = copy_op(".", to="/d/")
