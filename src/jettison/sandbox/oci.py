@@ -11,7 +11,7 @@ from collections.abc import Callable
 from jettison import kernel
 from jettison.dataclass import dataclass
 from jettison.errors import Cancelled, SandboxError
-from jettison.sandbox import complaints, process
+from jettison.sandbox import complaints, process, sealed
 from jettison.sandbox.base import ProcessSpec, Sandbox
 from jettison.sandbox.spec import config_json
 
@@ -97,13 +97,13 @@ class OciSandbox:
         log = os.path.join(work, "log")
         _write(log, b"")
         own_pids = bool(_wrapper())
-        argv = [*_wrapper(), *self._command(work, log), "run", "--bundle", work]
+        copy = sealed.program(self.path)
+        argv = [*_wrapper(), *self._command(work, log, copy), "run", "--bundle", work]
         argv += ["--pid-file", os.path.join(work, "pid"), container]
         emit = output or _own_stream
+        piped = output is not None and not spec.terminal
         try:
-            child = process.start(
-                argv, _ENVIRONMENT, piped=output is not None and not spec.terminal, own_pids=own_pids
-            )
+            child = process.start(argv, _ENVIRONMENT, piped=piped, own_pids=own_pids, program=copy)
         except OSError as error:
             raise SandboxError(f"cannot start {self.name}: {error}") from error
         try:
@@ -129,8 +129,9 @@ class OciSandbox:
         emit(2, message.encode() + b"\n")
         return status
 
-    def _command(self, work: str, log: str) -> list[str]:
-        command = [self.path, "--root", os.path.join(work, "state"), "--log", log, "--log-format=json"]
+    def _command(self, work: str, log: str, copy: int) -> list[str]:
+        path = self.path if copy < 0 else process.PROGRAM
+        command = [path, "--root", os.path.join(work, "state"), "--log", log, "--log-format=json"]
         if self.name.startswith("crun"):
             command.append("--cgroup-manager=disabled")
         elif _in_user_namespace():

@@ -21,6 +21,9 @@ from jettison.dataclass import dataclass
 GATE = ("-c", 'echo >&4 && read -r on <&3 && exec "$@" 3<&- 4>&-', "gate")
 """The arguments of a shell that goes on to what follows once `start` answers, and ends if that is gone."""
 
+PROGRAM = "/proc/self/fd/5"
+"""Where a child finds the open file that `start` was given as `program`."""
+
 _TICK_MS = 50
 """How often `cancel` is looked at."""
 
@@ -52,18 +55,22 @@ class Ending:
     held: bytes = b""
 
 
-def start(argv: Sequence[str], environment: Mapping[str, str], *, piped: bool, own_pids: bool) -> Child:
+def start(
+    argv: Sequence[str], environment: Mapping[str, str], *, piped: bool, own_pids: bool, program: int = -1
+) -> Child:
     """Start a program by its absolute path. With `piped`, it reads nothing and has its own session.
 
     `own_pids` makes it the first process of a new PID namespace; `argv` has to pass a `GATE` then.
-    Raises OSError.
+    `program` is a file, open as number 6 or above, that the child has as `PROGRAM`. Raises OSError.
     """
     over = threading.Event()
+    given: list[tuple[int | str, ...]] = [(os.POSIX_SPAWN_DUP2, program, 5)] if program >= 0 else []
     if not piped:
-        return Child(_spawn(argv, environment, [], own_pids, False, over), over)
+        return Child(_spawn(argv, environment, given, own_pids, False, over), over)
     out, out_write = os.pipe()
     err, err_write = os.pipe()
     actions: list[tuple[int | str, ...]] = [
+        *given,
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
         (os.POSIX_SPAWN_DUP2, out_write, 1),
         (os.POSIX_SPAWN_DUP2, err_write, 2),
