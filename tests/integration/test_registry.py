@@ -8,8 +8,10 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -40,8 +42,16 @@ def digest(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
+def stored(data: bytes) -> BinaryIO:
+    """A real file: the kernel sends its bytes to a registry."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115
+    file.write(data)
+    file.seek(0)
+    return file
+
+
 def upload(data: bytes, *mount_from: str) -> Upload:
-    return Upload(digest(data), len(data), lambda: io.BytesIO(data), mount_from)
+    return Upload(digest(data), len(data), lambda: stored(data), mount_from)
 
 
 def push_image(access: RegistryAccess, name: str, *layers: bytes, mount_from: tuple[str, ...] = ()) -> str:
@@ -283,7 +293,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_certificates_are_checked(certificate: tuple[Path, Path], tmp_path: Path) -> None:
     with running_registry(tmp_path, tls=certificate) as address:
         trusted = quick(ca_bundle=str(certificate[0]))
-        pushed = push_image(trusted, f"{address}/tls:1", b"encrypted")
+        pushed = push_image(trusted, f"{address}/tls:1", os.urandom(300_000))
         reference = parse(f"{address}/tls:1")
         with pytest.raises(RegistryError, match="no trusted connection") as caught:
             fetch_manifest(quick(), reference)

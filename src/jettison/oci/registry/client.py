@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from threading import Lock
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from jettison.dataclass import dataclass
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
     from jettison.oci.registry.access import RegistryAccess
+    from jettison.oci.registry.sending import FileBody
+
+    Body = bytes | Callable[[], FileBody] | None
+    """What a request carries; a file is opened anew for every try."""
 
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _MOST_REDIRECTS = 5
-
-Body = bytes | Callable[[], BinaryIO] | None
-"""What a request carries; a stream is opened anew for every try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +202,7 @@ class Client:
                 method,
                 url,
                 headers={"User-Agent": f"jettison/{VERSION}", **headers},
-                body=content,
+                body=content,  # type: ignore[arg-type]  # it can be read, as a file can
                 preload_content=False,
                 redirect=False,
                 retries=False,

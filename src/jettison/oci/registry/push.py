@@ -19,6 +19,7 @@ from jettison.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from jettison.oci.registry.access import RegistryAccess
+    from jettison.oci.registry.sending import FileBody
 
 Progress = Callable[[int, int], None]
 _CHUNK = 16 * 1024 * 1024
@@ -151,30 +152,6 @@ class _Counter:
             self._progress(self._done, self._total)
 
 
-class _Counted:
-    """A stream that tells how much of it was read, and takes that back when it is closed before its time."""
-
-    def __init__(self, file: BinaryIO, counter: _Counter) -> None:
-        self._file = file
-        self._counter = counter
-        self._read = 0
-
-    def read(self, size: int = -1) -> bytes:
-        if self._counter.stop.is_set():
-            raise Cancelled("the upload was stopped")
-        data = self._file.read(size)
-        self._read += len(data)
-        self._counter.add(len(data))
-        return data
-
-    def take_back(self) -> None:
-        self._counter.add(-self._read)
-        self._read = 0
-
-    def close(self) -> None:
-        self._file.close()
-
-
 class _Job:
     """One blob on its way."""
 
@@ -183,7 +160,7 @@ class _Job:
         self._name = repository
         self._upload = upload
         self._counter = counter
-        self._stream: _Counted | None = None
+        self._sent = 0
 
     def run(self) -> None:
         """Bring the blob there in the cheapest way that works. Raises RegistryError."""
@@ -274,15 +251,22 @@ class _Job:
         )
         self._client.send(request, _LONGEST_REPLY, attempts=1)
 
-    def _open(self) -> BinaryIO:
+    def _open(self) -> FileBody:
+        from jettison.oci.registry.sending import FileBody
+
         self._take_back()
-        self._stream = _Counted(self._upload.open(), self._counter)
-        return self._stream  # type: ignore[return-value]
+        return FileBody(self._upload.open(), self._count)
+
+    def _count(self, count: int) -> None:
+        if self._counter.stop.is_set():
+            raise Cancelled("the upload was stopped")
+        self._sent += count
+        self._counter.add(count)
 
     def _take_back(self) -> None:
-        if self._stream is not None:
-            self._stream.take_back()
-            self._stream = None
+        """What a failed try had sent does not count."""
+        self._counter.add(-self._sent)
+        self._sent = 0
 
     def _put_chunks(self) -> None:
         """In pieces, each acknowledged (distribution-spec, Pushing a blob in chunks)."""

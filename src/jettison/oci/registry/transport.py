@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 LONGEST_ERROR = 64 * 1024
 """Bytes that are read of an answer that is only looked at for its error message."""
 
+_BLOCK = 1 << 16
+"""Bytes that are read of a file at a time where they have to be encrypted."""
+
 
 def origin(url: str) -> tuple[str, str]:
     """Scheme, and host with port: credentials for one origin never go to another."""
@@ -54,16 +57,18 @@ def open_pool(base: str, endpoint: Endpoint, access: RegistryAccess) -> tuple[Po
     """The pool of connections for an endpoint, and whether it goes there without a proxy."""
     import urllib3
 
-    options: dict[str, object] = {"maxsize": 8}
+    from jettison.oci.registry.sending import PlainPool
+
+    options: dict[str, object] = {"maxsize": 8, "blocksize": _BLOCK}
     if not endpoint.verify:
         options |= {"cert_reqs": "CERT_NONE", "assert_hostname": False}
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     elif access.ca_bundle:
         options["ca_certs"] = access.ca_bundle
     proxy = proxy_for(urlsplit(base).scheme, endpoint.host, access)
-    if proxy:
-        return urllib3.ProxyManager(proxy, **options), False  # type: ignore[arg-type]
-    return urllib3.PoolManager(**options), True  # type: ignore[arg-type]
+    manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)  # type: ignore[arg-type]
+    manager.pool_classes_by_scheme = {**manager.pool_classes_by_scheme, "http": PlainPool}
+    return manager, not proxy
 
 
 def proxy_for(scheme: str, host: str, access: RegistryAccess) -> str:
