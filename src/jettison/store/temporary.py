@@ -105,7 +105,10 @@ class Session:
                 self._path = ""
 
     def _begin(self) -> None:
+        from jettison.kernel import spread_folders
+
         sweep(self._folder)
+        spread_folders(self._folder)
         while True:
             path = f"{self._folder}/{int(self.opened)}-{os.urandom(6).hex()}"
             os.mkdir(path, 0o700)
