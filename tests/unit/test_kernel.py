@@ -77,3 +77,14 @@ def test_errors_name_the_target(tmp_path: Path) -> None:
     assert caught.value.errno in (1, 2)
     with pytest.raises(OSError, match="unmount"):
         kernel.umount(str(tmp_path))
+
+
+def test_what_spreads_folders_changes_ext4_only_and_never_fails(tmp_path: Path) -> None:
+    kernel.spread_folders(str(tmp_path))
+    kernel.spread_folders(str(tmp_path))
+    kernel.spread_folders("/proc")
+    kind = subprocess.run(["stat", "-f", "-c", "%T", tmp_path], capture_output=True, text=True, check=True)
+    if kind.stdout.strip() != "ext2/ext3":
+        pytest.skip(f"only ext4 has the flag, and this is {kind.stdout.strip()}")
+    flags = subprocess.run(["lsattr", "-d", tmp_path], capture_output=True, text=True, check=True)
+    assert "T" in flags.stdout.split()[0]

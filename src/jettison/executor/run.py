@@ -91,7 +91,7 @@ def run(
             tail.popleft()
         output(stream, data)
 
-    with store.new_work_dir() as work:
+    with store.new_work_dir(beside=True) as work:
 
         def inside() -> int:
             with ExitStack() as stack:

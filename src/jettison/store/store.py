@@ -79,12 +79,12 @@ class Store:
 
         return LayerView(layer_ids, tree, layers.ensure_index, layers.ensure_tree)
 
-    def new_work_dir(self) -> WorkDir:
+    def new_work_dir(self, *, beside: bool = False) -> WorkDir:
         """A folder for one step on the store's filesystem, with `upper` and `work`.
 
-        Removed when its owner dies.
+        Removed when its owner dies. See Session.new_work_dir for `beside`.
         """
-        return self.session.new_work_dir()
+        return self.session.new_work_dir(beside=beside)
 
     def lock(
         self,

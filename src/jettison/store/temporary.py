@@ -8,6 +8,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 
 from jettison.dataclass import dataclass
@@ -24,10 +25,11 @@ class WorkDir:
     path: str
     upper: str
     work: str
+    remove: Callable[[str], None]
 
     def close(self) -> None:
         """Remove what is left of it. Harmless when repeated."""
-        remove_tree(self.path)
+        self.remove(self.path)
 
     def __enter__(self) -> WorkDir:
         return self
@@ -52,6 +54,7 @@ class Session:
         self._path = ""
         self._fd = -1
         self._count = 0
+        self._removals: list[threading.Thread] = []
 
     def new_name(self, stem: str) -> str:
         """A path in the session's folder where there is nothing yet."""
@@ -74,10 +77,14 @@ class Session:
             os.chmod(path, mode)
         return path
 
-    def new_work_dir(self) -> WorkDir:
-        """A folder whose `upper` looks like the root of a filesystem (0755) and whose `work` is empty."""
+    def new_work_dir(self, *, beside: bool = False) -> WorkDir:
+        """A folder whose `upper` looks like the root of a filesystem (0755) and whose `work` is empty.
+
+        With `beside` it is removed while other things go on, which matters where steps wait for each other.
+        """
         path = self.new_folder("step")
-        work = WorkDir(path, f"{path}/upper", f"{path}/work")
+        remove = self._remove_beside if beside else remove_tree
+        work = WorkDir(path, f"{path}/upper", f"{path}/work", remove)
         with faults("making a temporary folder", self._folder):
             for name in (work.upper, work.work):
                 os.mkdir(name)
@@ -96,8 +103,21 @@ class Session:
         """Whether a folder is this session's."""
         return bool(self._path) and os.path.basename(path) == os.path.basename(self._path)
 
+    def _remove_beside(self, path: str) -> None:
+        def body() -> None:
+            # What cannot be removed is tried again at the end, and reported then.
+            with suppress(OSError):
+                remove_tree(path)
+
+        thread = threading.Thread(target=body, name="removal", daemon=True)
+        thread.start()
+        with self._lock:
+            self._removals = [other for other in self._removals if other.is_alive()] + [thread]
+
     def close(self) -> None:
         """Remove the folder with all that is in it."""
+        for thread in self._removals:
+            thread.join()
         with self._lock:
             if self._path:
                 remove_tree(self._path)
