@@ -30,9 +30,9 @@ class FileBody:
     def pieces(self) -> Iterator[Piece]:
         """All bytes as pieces that send themselves; each has to be sent before the next is asked for."""
         while True:
-            piece = Piece(self._file, self._file.tell(), [])
-            yield piece
-            count = sum(piece.done)
+            start = self._file.tell()
+            yield Piece(self._file)
+            count = self._file.tell() - start
             if not count:
                 return
             self._sent(count)
@@ -44,15 +44,13 @@ class FileBody:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some bytes of a file; `done` gets their number once they are sent."""
+    """The bytes of a file from where it stands."""
 
     file: BinaryIO
-    start: int
-    done: list[int]
 
     def send(self, sock: socket.socket) -> None:
-        """Send them. Raises OSError."""
-        self.done.append(sock.sendfile(self.file, self.start, _PIECE))
+        """Send them; the file stands behind them then. Raises OSError."""
+        sock.sendfile(self.file, self.file.tell(), _PIECE)
 
 
 class PlainConnection(HTTPConnection):
@@ -61,12 +59,12 @@ class PlainConnection(HTTPConnection):
     def request(  # type: ignore[override]
         self, method: str, url: str, body: Any = None, headers: Mapping[str, str] | None = None, **more: Any
     ) -> None:
-        """See the class above."""
+        """Send a request, with a file as its body if there is one."""
         content: Any = body.pieces() if isinstance(body, FileBody) else body
         super().request(method, url, content, headers, **more)
 
     def send(self, data: Any) -> None:
-        """See the class above."""
+        """Send bytes, or a piece of a file."""
         if isinstance(data, Piece):
             data.send(self.sock)
         else:
