@@ -11,21 +11,22 @@ from tests.conformance import imagetree
 from tests.conftest import Done, Jettison
 from tests.storecheck import StoreCheck
 
+# A step whose first write fails must not go on: there may be room again for the second.
 DOCKERFILE = """\
 FROM busybox AS common
 COPY src /src
 RUN cat /src/f* >/common
 
 FROM common AS left
-RUN --mount=type=cache,target=/cache cat /src/nonce >>/cache/log; cat /common /src/nonce >/left
+RUN --mount=type=cache,target=/cache cat /src/nonce >>/cache/log && cat /common /src/nonce >/left
 
 FROM common AS right
-RUN head -c 300000 /dev/zero | tr '\\0' x >/right; rm /src/f1; mkdir -p /d/e; ln /right /d/e/again
+RUN head -c 300000 /dev/zero | tr '\\0' x >/right && rm /src/f1 && mkdir -p /d/e && ln /right /d/e/again
 
 FROM busybox
 COPY --from=left /left /src/nonce /out/
 COPY --from=right /right /d /out/
-RUN cat /out/left >/all; rm /out/left
+RUN cat /out/left >/all && rm /out/left
 """
 
 
