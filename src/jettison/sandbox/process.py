@@ -70,10 +70,10 @@ def start(
     out, out_write = os.pipe()
     err, err_write = os.pipe()
     actions: list[tuple[int | str, ...]] = [
-        *given,
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
         (os.POSIX_SPAWN_DUP2, out_write, 1),
         (os.POSIX_SPAWN_DUP2, err_write, 2),
+        *given,  # last, as one of the pipes may have its number
     ]
     try:
         pid = _spawn(argv, environment, actions, own_pids, True, over)

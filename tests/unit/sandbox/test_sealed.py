@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,20 @@ def test_scripts_and_what_is_missing_have_no_copy(tmp_path: Path) -> None:
     path.write_text("#!/bin/sh\n")
     assert sealed.program(str(path)) == -1
     assert sealed.program(str(tmp_path / "missing")) == -1
+
+
+@pytest.mark.parametrize("others", range(6))
+def test_a_child_finds_the_copy_whatever_files_are_open(others: int) -> None:
+    """Pipes may get any of the low numbers."""
+    code = f"""
+import os, threading
+from jettison.sandbox import process, sealed
+copy = sealed.program("/bin/echo")
+for _ in range({others}):
+    os.open("/dev/null", os.O_RDONLY)
+child = process.start([process.PROGRAM, "heard"], {{}}, piped=True, own_pids=False, program=copy)
+heard = []
+process.finish(child, lambda *said: heard.append(said), threading.Event(), process.kill, lambda data: False)
+assert heard == [(1, b"heard\\n")], heard
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
