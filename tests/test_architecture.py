@@ -16,6 +16,7 @@ ROWS = (
     ("worker",),
     ("build", "container", "picture"),
     ("exporting", "checks", "why"),
+    ("insight",),
     ("planning", "progress"),
     ("inputs",),
     ("executor",),

@@ -45,6 +45,8 @@ def build(
     load: bool = False,
     compression: str = "",
     compression_level: int = 0,
+    max_size: int | None = None,
+    max_waste: float | None = None,
     jobs: int = 0,
     network: str = "default",
     hosts: Iterable[str] = (),
@@ -77,6 +79,7 @@ def build(
         explain=explain, platform=platform,
         pull=pull, push=push, load=load, jobs=jobs, network=network, runtime=runtime,
         compression=compression, compression_level=compression_level,
+        max_size=max_size, max_waste=max_waste,
         environment=_environment(environment),
     )  # fmt: skip
     return build_request(request, on_event=on_event, cancel=cancel, root=root, config=config)

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from jettison.checks import checks_of
 from jettison.config import Config
-from jettison.errors import JettisonError, SandboxError
+from jettison.dataclass import dataclass
+from jettison.errors import JettisonError, NotFound, SandboxError
 from jettison.events import BuildFinished, BuildStarted, Emit, StepProgress, Warned
 from jettison.executor.contexts import Context, ContextCopies, open_context_of
 from jettison.executor.load import idle_cores
@@ -38,7 +39,7 @@ from jettison.inputs import (
 from jettison.planning import Plan, make_plan, parse_file
 from jettison.platforms import Platform
 from jettison.request import BuildRequest, BuildResult, BuiltImage
-from jettison.solver.solve import Slots, Solution, Trace, solve
+from jettison.solver.solve import Slots, Solution, Trace, look_up, solve
 from jettison.sources.base import BaseImage
 from jettison.sources.context import ContextTree, find_ignore, open_context
 from jettison.sources.memo import memo_name
@@ -83,6 +84,26 @@ def build(
     return BuildResult(result, ran, cached, seconds)
 
 
+def last_built(request: BuildRequest, config: Config, store: Store, emit: Emit) -> tuple[Plan, Solution]:
+    """What the cache has of the targets of a request; nothing is built.
+
+    Raises NotFound when a target was never built as it is now.
+    """
+    # Without images nothing is packed on the way to the keys.
+    made = _made(request, config, store, emit, threading.Event(), [], images=False)
+    try:
+        solution = look_up(made.plan.graph, StoreCache(store), made.executor)
+    finally:
+        made.executor.finish()
+    for target in made.plan.graph.targets:
+        if target.vertex and target.vertex not in solution.layers:
+            raise NotFound(
+                f"the target {target.name} has not been built as it is now",
+                hint=f"build it first: jettison build --target {target.name} {request.context}",
+            )
+    return made.plan, solution
+
+
 def _build(
     request: BuildRequest,
     config: Config,
@@ -91,10 +112,40 @@ def _build(
     cancel: threading.Event,
     fetched: list[bytes],
 ) -> tuple[Solution, tuple[BuiltImage, ...]]:
-    from jettison.exporters.attributes import packing_of
     from jettison.exporting import check_outputs, export, wants_images
 
     check_outputs(request)
+    made = _made(request, config, store, emit, cancel, fetched, wants_images(request))
+    graph = made.plan.graph
+    emit(BuildStarted(time.time(), tuple(t.name for t in graph.targets), len(graph.vertices), graph.skipped))
+    solution = _solve(made, cancel)
+    with _upkeep(store, config, graph, solution, emit):
+        return solution, export(made.main.request, made.plan, solution, store, made.access, emit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """All that a build needs, before its first step. `path` is the Dockerfile's, "" for none."""
+
+    main: MainContext
+    path: str
+    plan: Plan
+    executor: LocalExecutor
+    access: Callable[[], RegistryAccess]
+
+
+def _made(
+    request: BuildRequest,
+    config: Config,
+    store: Store,
+    emit: Emit,
+    cancel: threading.Event,
+    fetched: list[bytes],
+    images: bool,
+) -> _Made:
+    """Read the Dockerfile, find the base images, and lay out the steps."""
+    from jettison.exporters.attributes import packing_of
+
     chosen = packing_of(request)
     remotes = cache(lambda: _remotes(request, config, store, cancel))
     fetching = cache(lambda: fetching_with(remotes(), request, store.session.new_folder, emit))
@@ -124,7 +175,6 @@ def _build(
     if request.cache_mounts:
         _warn_unused_mounts(request, graph, emit)
     opened = _open_contexts(fetch_contexts(contexts, _used(graph), fetching), named, main, path, store)
-    emit(BuildStarted(time.time(), tuple(t.name for t in graph.targets), len(graph.vertices), graph.skipped))
     executor = LocalExecutor(
         store=store,
         graph=graph,
@@ -134,20 +184,17 @@ def _build(
         emit=emit,
         cancel=cancel,
         remotes=remotes,
-        images=wants_images(request),
+        images=images,
         downloads=downloads,
     )
-    solution = _solve(plan, executor, main, path, cancel)
-    with _upkeep(store, config, graph, solution, emit):
-        return solution, export(request, plan, solution, store, access, emit)
+    return _Made(main, path, plan, executor, access)
 
 
-def _solve(
-    plan: Plan, executor: LocalExecutor, main: MainContext, path: str, cancel: threading.Event
-) -> Solution:
+def _solve(made: _Made, cancel: threading.Event) -> Solution:
     """Carry out the steps; what ran, and why, is kept for `jettison why`, also when the build fails."""
     trace = Trace()
-    store, emit, slots = executor.store, executor.emit, _slots(main.request)
+    plan, executor, request = made.plan, made.executor, made.main.request
+    store, emit, slots = executor.store, executor.emit, _slots(request)
     try:
         return solve(plan.graph, StoreCache(store), executor, emit, cancel, slots, trace)
     finally:
@@ -155,7 +202,7 @@ def _solve(
         if any(state != "cached" for state in trace.states.values()):
             from jettison.why.telling import tell
 
-            tell(store, plan, trace, main.request, _place(main, path), emit)
+            tell(store, plan, trace, request, _place(made.main, made.path), emit)
 
 
 def _place(main: MainContext, path: str) -> tuple[str, str]:

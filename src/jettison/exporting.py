@@ -25,6 +25,8 @@ from jettison.store.compress import Packing
 from jettison.store.store import Store
 
 if TYPE_CHECKING:
+    from jettison.insight.origins import Origins
+    from jettison.insight.report import Subject
     from jettison.oci.registry.access import RegistryAccess
 
 _RENDERERS = 2
@@ -56,7 +58,8 @@ def check_outputs(request: BuildRequest) -> None:
 def wants_images(request: BuildRequest) -> bool:
     """Whether an image has to be made: not when only files are asked for, which need no compressed layers."""
     only_files = request.outputs and all(output.type in FILES for output in request.outputs)
-    return not only_files or request.push or request.load
+    limited = request.max_size is not None or request.max_waste is not None
+    return not only_files or request.push or request.load or limited
 
 
 def export(
@@ -67,7 +70,10 @@ def export(
     access: Callable[[], RegistryAccess],
     emit: Emit,
 ) -> tuple[BuiltImage, ...]:
-    """Write all outputs of every target. Raises ExportError, RegistryError and StoreError."""
+    """Write all outputs of every target, or none when an image is beyond a limit of the request.
+
+    Raises ExportError, RegistryError and StoreError.
+    """
     outputs = [*request.outputs]
     if request.push or request.load or not outputs:
         outputs.append(Output("image"))
@@ -86,7 +92,10 @@ def export(
             if with_images
             else None
         )
-        built.append(_Built(target.name, layers, names, document))
+        origins = partial(_origins, plan, target, solution)
+        built.append(_Built(target.name, layers, names, document, origins))
+    if request.max_size is not None or request.max_waste is not None:
+        _check_limits(request, built, store)
     for output in outputs:
         if output.type in FILES:
             _files(output, built, store, plan.epoch, emit)
@@ -173,9 +182,43 @@ class _Built:
     layers: tuple[str, ...]
     names: tuple[str, ...]
     document: ImageDocument | None
+    origins: Callable[[], Origins]
 
 
-_Named = tuple[str, ImageDocument, tuple[str, ...]]
+_Named = tuple[str, ImageDocument, tuple[str, ...], Callable[[], "Origins"]]
+
+
+def _origins(plan: Plan, target: Target, solution: Solution) -> Origins:
+    from jettison.insight.origins import origins_of
+
+    return origins_of(plan.graph, target, solution.layers)
+
+
+def target_subject(
+    request: BuildRequest, plan: Plan, target: Target, solution: Solution, store: Store
+) -> Subject:
+    """What `insight` looks at when it reports on a target that has been built."""
+    from jettison.insight.report import subject
+
+    layers = solution.layers[target.vertex] if target.vertex else ()
+    image = target_image(
+        store, target, layers, solution, plan.epoch, dict(request.annotations), packing_of(request)
+    )
+    origins = _origins(plan, target, solution)
+    return subject(target.name, image.layers, image.config.history, origins)
+
+
+def _check_limits(request: BuildRequest, built: Sequence[_Built], store: Store) -> None:
+    from jettison.insight.limits import check_size, check_waste
+    from jettison.insight.report import subject
+
+    for item in built:
+        assert item.document is not None
+        image = subject(item.name, item.document.layers, item.document.config.history, item.origins())
+        if request.max_size is not None:
+            check_size(image, request.max_size)
+        if request.max_waste is not None:
+            check_waste(store, image, request.max_waste)
 
 
 def _images(
@@ -189,7 +232,9 @@ def _images(
         str(reference.parse(name)) for name in dict(output.attributes).get("name", "").split(",") if name
     )
     images: list[_Named] = [
-        (item.name, item.document, (*item.names, *extra)) for item in built if item.document is not None
+        (item.name, item.document, (*item.names, *extra), item.origins)
+        for item in built
+        if item.document is not None
     ]
     if output.type == "image":
         _store(images, store, emit)
@@ -198,8 +243,8 @@ def _images(
     elif output.type == "registry":
         _push(images, store, access, emit)
     else:
-        _archive(output, [(document, names) for _, document, names in images], store)
-        for name, document, _ in images:
+        _archive(output, [(document, names) for _, document, names, _ in images], store)
+        for name, document, _, _ in images:
             emit(
                 Exported(time.time(), name, output.type, output.dest, document.manifest_digest, document.size)
             )
@@ -209,18 +254,24 @@ def _store(images: Sequence[_Named], store: Store, emit: Emit) -> None:
     from jettison.exporters.image import bring_blobs
     from jettison.exporters.store import tag_image
 
-    for name, document, names in images:
+    for name, document, names, origins in images:
         # An image of the store must outlive the folder or the registry that its base came from.
         bring_blobs(store, document)
-        tag_image(store, document, names)
+        tag_image(store, document, names, partial(_remember, store, document.manifest_digest, origins))
         shown = ", ".join(reference.parse(item).familiar() for item in names) or document.config_digest
         emit(Exported(time.time(), name, "image", shown, document.manifest_digest, document.size))
+
+
+def _remember(store: Store, manifest_digest: str, origins: Callable[[], Origins]) -> None:
+    from jettison.insight.origins import remember
+
+    remember(store.db, manifest_digest, origins())
 
 
 def _push(images: Sequence[_Named], store: Store, access: Callable[[], RegistryAccess], emit: Emit) -> None:
     from jettison.exporters.registry import push_image
 
-    for name, document, names in images:
+    for name, document, names, _ in images:
         for item in names:
             push_image(store, document, item, access())
             emit(Exported(time.time(), name, "registry", item, document.manifest_digest, document.size))

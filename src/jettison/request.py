@@ -80,6 +80,10 @@ class BuildRequest:
     """Of the layers that the build makes: gzip (the default), zstd or none."""
     compression_level: int = 0
     """0 is the default of each compression."""
+    max_size: int | None = None
+    """Bytes that the blobs of an image may have in all; a larger one is not written anywhere."""
+    max_waste: float | None = None
+    """Percent of an image's files that later layers may make useless, as docs/size.md defines it."""
 
 
 @dataclass(frozen=True, slots=True)

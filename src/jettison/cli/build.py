@@ -128,6 +128,8 @@ def request_of(parsed: Parsed, console: Console) -> BuildRequest:
         load=load,
         compression=parsed.last("compression"),
         compression_level=_level(parsed.last("compression-level")),
+        max_size=_max_size(parsed.last("max-size")),
+        max_waste=_max_waste(parsed.last("max-waste")),
     )
 
 
@@ -256,6 +258,31 @@ def _level(text: str) -> int:
             f"--compression-level {text!r} is not a level", hint="1 to 12 for gzip, 1 to 19 for zstd"
         )
     return int(text)
+
+
+def _max_size(text: str) -> int | None:
+    if not text:
+        return None
+    from jettison.sizes import parse_size
+
+    try:
+        if not text.endswith("%"):
+            return parse_size(text)
+    except ValueError:
+        pass
+    raise UsageError(f"--max-size {text!r} is not a number of bytes", hint="for example 20MB or 1.5GiB")
+
+
+def _max_waste(text: str) -> float | None:
+    if not text:
+        return None
+    try:
+        percent = float(text.removesuffix("%"))
+    except ValueError:
+        percent = -1.0
+    if not 0 <= percent <= 100:
+        raise UsageError(f"--max-waste {text!r} is not a share of the image", hint="for example 5%")
+    return percent
 
 
 def _network(mode: str) -> str:

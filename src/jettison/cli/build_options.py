@@ -46,6 +46,16 @@ _OPTIONS = (
         "N",
     ),
     Option(
+        ("--max-size",),
+        "fail, and write nothing, when the image's compressed layers have more: 20MB, 1.5GiB",
+        "SIZE",
+    ),
+    Option(
+        ("--max-waste",),
+        "fail, and write nothing, when more of its files are wasted: 5% (docs/size.md says how it counts)",
+        "PERCENT",
+    ),
+    Option(
         ("--no-cache",),
         "build anew: everything, or the stages or lines named",
         "STAGE[:LINE],...",

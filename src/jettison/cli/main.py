@@ -24,6 +24,7 @@ COMMANDS = {
     "images": "list the images of the local store",
     "inspect": "show all about images, as JSON",
     "history": "show the steps that made an image",
+    "size": "show what an image's bytes are, and which are wasted",
     "tag": "give an image a further name",
     "rmi": "remove images, or names of images",
     "load": "take images from an OCI layout or an archive into the local store",

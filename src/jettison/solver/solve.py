@@ -150,6 +150,18 @@ def solve(
     return solution
 
 
+def look_up(graph: BuildGraph, cache: Cache, executor: Executor) -> Solution:
+    """What the cache knows of each vertex of a graph, by definition; reads build contexts, runs nothing."""
+    names = {key.digest: name for name, key in definition_keys(graph, executor).items()}
+    hits = {names[key]: hit for key, hit in cache.find(list(names)).items()}
+    layers = {name: hit.layers for name, hit in hits.items()}
+    for vertex in graph.vertices.values():
+        known = executor.known(vertex)
+        if known is not None:
+            layers[vertex.id] = known
+    return Solution(layers, {name: hit.created for name, hit in hits.items()})
+
+
 def _run(work: _Work, state: SolverState, solution: Solution, cancel: threading.Event, slots: Slots) -> None:
     from queue import SimpleQueue
 

@@ -51,11 +51,14 @@ class Images:
         config_digest: str = "",
         platform: str = "",
         blobs: Sequence[str] = (),
-    ) -> None:
-        """Let a name point to an image, whatever it was before. Nothing is written when it does already."""
+    ) -> bool:
+        """Let a name point to an image, whatever it was before.
+
+        False, and nothing is written, when it does already.
+        """
         known = self.get(name)
         if known is not None and (known.manifest, known.config) == (manifest_digest, config_digest):
-            return
+            return False
         self._db.write(
             f"INSERT OR REPLACE INTO images ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
@@ -68,6 +71,7 @@ class Images:
                 time.time(),
             ),
         )
+        return True
 
     def get(self, name: str) -> ImageRecord | None:
         """The image of a full reference."""
