@@ -33,7 +33,7 @@ def advice(report: Report, waste: Waste) -> str:
 
 def _stored_again(waste: Waste, owner: Part, culprit: Part) -> str:
     if not {"owner", "mode"} & set(waste.changes):
-        return f"{_named(culprit)} writes them with the same content: leave them as they are"
+        return f"{_named(culprit)} changes nothing that matters: leave them as they are"
     if owner.base:
         return "they belong to the base image: change fewer of them, or leave them as they are"
     if not _copies(owner):

@@ -31,9 +31,9 @@ def check_size(image: Subject, most: int) -> None:
     items += [(size, f"{step.text} {_at(step)}".rstrip(), step.location) for size, step in own]
     items.sort(key=lambda item: -item[0])
     raise ExportError(
-        f"the image {image.name} has {size_text(sum(sizes))} compressed,"
-        f" more than the {size_text(most)} of --max-size",
-        hint=_hint("the largest", [(size, text) for size, text, _ in items]),
+        f"the image of {image.name} has {size_text(sum(sizes))} compressed;"
+        f" --max-size allows {size_text(most)}",
+        hint=_hint(image, "the largest parts", [(size, text) for size, text, _ in items]),
         location=items[0][2],
     )
 
@@ -49,9 +49,9 @@ def check_waste(store: Store, image: Subject, most: float) -> None:
         text = f"{item.why}, {counted(item.files)}: {culprit.text} {_at(culprit)}".rstrip()
         items.append((item.size, f"{text}\n            {advice(found, item)}"))
     raise ExportError(
-        f"the image {image.name} wastes {size_text(found.wasted)}, {found.waste_percent:.1f} percent"
-        f" of its files and more than the {most:g} of --max-waste",
-        hint=_hint("the most", items),
+        f"the image of {image.name} wastes {size_text(found.wasted)}, {found.waste_percent:.1f}%"
+        f" of its files; --max-waste allows {most:g}%",
+        hint=_hint(image, "what wastes the most", items),
         location=found.parts[found.waste[0].culprit].step.location,
     )
 
@@ -65,6 +65,6 @@ def _at(step: Step) -> str:
     return f"({step.location})" if step.location is not None else ""
 
 
-def _hint(what: str, items: Sequence[tuple[int, str]]) -> str:
+def _hint(image: Subject, what: str, items: Sequence[tuple[int, str]]) -> str:
     lines = [f"  {size_text(size):>8}  {text}" for size, text in items[:_CULPRITS]]
-    return "\n".join([f"{what}; `jettison size` says more:", *lines])
+    return "\n".join([f"{what} (jettison size --target {image.name} shows all):", *lines])

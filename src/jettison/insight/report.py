@@ -147,11 +147,13 @@ def report(store: Store, image: Subject) -> Report:
         stack.add(entries_of(store, layer))
     base = image.base_layers
     found = candidates(stack, base)
-    own = {path: file for path, file in stack.visible() if file.layer >= base}
-    lists = {folder: (own[path].layer, own[path].entry.path) for folder, path in manifests(own).items()}
-    contents = _read(store, image, found.wanted(), set(lists.values()))
+    own = [(path, file) for path, file in stack.visible() if file.layer >= base]
+    lists = manifests([path for path, _ in own])
+    named = set(lists.values())
+    keys = {path: (file.layer, file.entry.path) for path, file in own if path in named}
+    contents = _read(store, image, found.wanted(), set(keys.values()))
     waste = wastes(stack, base, found, contents.get)
-    development = development_only({folder: contents.get(key, b"") for folder, key in lists.items()})
+    development = development_only({folder: contents.get(keys[path], b"") for folder, path in lists.items()})
     useless = [0] * len(image.layers)
     for item in waste:
         useless[item.culprit if item.why == "duplicate" else item.owner] += item.size
@@ -161,8 +163,8 @@ def report(store: Store, image: Subject) -> Report:
             zip(image.steps, stack.layers, image.layers, useless, strict=True)
         )
     )
-    # A file with several names counts once; its other names cost nothing.
-    once = {id(file): (path, file.layer, file.entry.size) for path, file in own.items() if file.names == 1}
+    # What has another name outside of a cache would stay when the cache is emptied.
+    single = ((path, file.layer, file.entry.size) for path, file in own if file.names == 1)
     return Report(
         image.name,
         image.base,
@@ -171,7 +173,7 @@ def report(store: Store, image: Subject) -> Report:
         _shares(image, parts),
         waste,
         base_waste(stack, base),
-        leftovers(once.values(), development),
+        leftovers(single, development),
         _builder(store, image, stack.layers),
     )
 

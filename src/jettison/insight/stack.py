@@ -150,4 +150,6 @@ class Stack:
                 if isinstance(item, _Folder):
                     todo.append((f"{prefix}{name}/", item))
                 elif item is not None:
-                    yield prefix + name, item
+                    path = prefix + name
+                    # The string that is there already: there may be a hundred thousand of them.
+                    yield (item.entry.path if item.entry.path == path else path), item
