@@ -65,8 +65,7 @@ def build(
     """
     request = BuildRequest(
         context=os.fspath(context),
-        file=os.fspath(file) if file is not None else "",
-        file_text=dockerfile,
+        file=os.fspath(file) if file is not None else "", file_text=dockerfile,
         tags=_several(tags), targets=_several(target or ()),
         build_args=dict(build_args or {}),
         build_contexts={name: os.fspath(value) for name, value in (build_contexts or {}).items()},
@@ -78,8 +77,7 @@ def build(
         cache_mounts={name: os.path.abspath(folder) for name, folder in (cache_mounts or {}).items()},
         explain=explain, platform=platform,
         pull=pull, push=push, load=load, jobs=jobs, network=network, runtime=runtime,
-        compression=compression, compression_level=compression_level,
-        max_size=max_size, max_waste=max_waste,
+        compression=compression, compression_level=compression_level, max_size=max_size, max_waste=max_waste,
         environment=_environment(environment),
     )  # fmt: skip
     return build_request(request, on_event=on_event, cancel=cancel, root=root, config=config)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import bases
+from tests import bases, layer_bytes
 from tests.bases.make import push
 from tests.conftest import COMMAND, Jettison
 from tests.needed import SEED_CASES, needed
@@ -30,6 +30,8 @@ MIRRORED = CASES if ALL else ["java-distroless", "scratch-c"]
 """What a mirror changes is the same for all cases, so an ordinary run takes a few of them."""
 CHOSEN = {} if ALL else {"conditional": ["default", "final-development", "final-unknown", "target-builder"]}
 """Of a case with many builds that differ little, those that an ordinary run takes."""
+SIZED = ("fullstack", "go-web", "java-distroless", "node-multistage", "scratch-c")
+"""Cases whose image `jettison size` is compared with."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -99,6 +101,20 @@ def compare(case: str, facts: dict[str, dict[str, object]], base_sizes: set[int]
     assert wrong == []
 
 
+def compare_size(case: str, archive: Path, filled_store: Path, environment: dict[str, str]) -> None:
+    """What `jettison size` says of the last stage, and what the image's layers hold, to the byte."""
+    jettison, folder = Jettison(filled_store), SEED_CASES / case / "context"
+    jettison.ok("build", "-o", f"type=oci,dest={archive}", folder, env=environment)
+    words = ("size", "--format", "json", "--file", folder / "Dockerfile", folder)
+    report = json.loads(jettison.ok(*words, env=environment).out)
+    keys = ("compressed", "files", "size")
+    layers = layer_bytes.of_archive(archive)
+    assert [{key: layer[key] for key in keys} for layer in report["layers"]] == layers
+    for key in keys:
+        assert report[key] == sum(layer[key] for layer in layers)
+    assert report["origins_known"]
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_from_the_local_store(case: str, tmp_path: Path, filled_store: Path, base_sizes: set[int]) -> None:
     environment = {
@@ -106,6 +122,8 @@ def test_from_the_local_store(case: str, tmp_path: Path, filled_store: Path, bas
         "JETTISON_REGISTRY_MIRRORS": "docker.io=http://127.0.0.1:1,gcr.io=http://127.0.0.1:1",
     }
     compare(case, measure(case, tmp_path, environment), base_sizes)
+    if ALL or case in SIZED:
+        compare_size(case, tmp_path / "image.tar", filled_store, environment)
 
 
 @pytest.mark.parametrize("case", [case for case in MIRRORED if case in CASES])

@@ -81,7 +81,8 @@ def _stored(parsed: Parsed, store: Store) -> Subject:
     from jettison.insight.report import subject
 
     if not parsed.arguments:
-        raise UsageError("jettison size needs an image, or --target", hint=f"usage: {COMMAND.usage}")
+        usage = f"usage: jettison size {COMMAND.usage}"
+        raise UsageError("jettison size needs an image, or --target", hint=usage)
     name = parsed.arguments[0]
     try:
         record = need(store, name)

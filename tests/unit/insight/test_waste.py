@@ -88,7 +88,8 @@ def test_touch_stores_large_files_again(store: Store, blobs: bool) -> None:
 
 def test_one_name_of_a_hard_link_that_is_changed_stores_the_file_again(store: Store, blobs: bool) -> None:
     lower = [file("a", BIG), link("b", "a"), link("c", "a")]
-    report = measured(store, [("RUN ln", lower), ("RUN chmod", [file("b", lower[0][1] or b"", 0o755)])], blobs=blobs)
+    layers = [("RUN ln", lower), ("RUN chmod", [file("b", lower[0][1] or b"", 0o755)])]
+    report = measured(store, layers, blobs=blobs)
     assert told(report) == [("stored again", 0, 1, 1, BIG)]
 
 
