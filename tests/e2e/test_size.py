@@ -62,9 +62,9 @@ def test_an_image_that_was_built_here(jettison: Jettison, folder: Path, tmp_path
     assert report["builder"]["size"] == sources["busybox:latest"] + 3_400_009
 
     waste = [(item["why"], item["size"], item["fix"]) for item in report["waste"]["items"]]
-    file = f"{folder}/Dockerfile"
-    assert ("stored again", 400_000, f"COPY --chown=1000:1000 in {file}:7, instead of {file}:9") in waste
-    assert ("stored again", 120_000, f"COPY --chown=1000:1000 in {file}:8, instead of {file}:9") in waste
+    fix = "COPY --chown=1000:1000 in Dockerfile:{}, instead of Dockerfile:9"
+    assert ("stored again", 400_000, fix.format(7)) in waste
+    assert ("stored again", 120_000, fix.format(8)) in waste
     assert [size for why, size, _ in waste if why == "deleted"] == [50_000]
     busybox = [item for item in report["waste"]["items"] if item["why"] == "duplicate"]
     assert [item["paths"] for item in busybox] == [["/root/.npm/_cacache/x"]]

@@ -34,13 +34,13 @@ def _head(report: Report) -> Iterator[str]:
     files = sum(part.files for part in report.parts)
     layers = len(report.parts)
     yield from wrap(
-        f"{report.name}: {size_text(report.compressed)} compressed, {size_text(report.size)} of files"
+        f"{_shown(report.name)}: {size_text(report.compressed)} compressed, {size_text(report.size)} of files"
         f" ({counted(files)} in {layers} layer{'' if layers == 1 else 's'})",
         _WIDTH,
     )
     builder = report.builder
     if builder is not None and report.size:
-        known = f"({builder.stage}: {size_text(builder.size)} of files)"
+        known = f"({_shown(builder.stage)}: {size_text(builder.size)} of files)"
         yield f"{_times(builder.size, report.size)} its builder {known}"
     if not report.origins_known:
         yield "It was not built in this store: from which stages its files came is not known."
@@ -57,7 +57,7 @@ def _times(builder: int, final: int) -> str:
 
 def _instructions(report: Report, most: int) -> Iterator[str]:
     rows = [
-        (part.compressed, part.size, part.wasted, f"{place(part)} {part.step.text}".lstrip())
+        (part.compressed, part.size, part.wasted, f"{place(part.step)} {part.step.text}".lstrip())
         for part in report.parts
         if not part.base
     ]
@@ -110,12 +110,12 @@ def _leftovers(report: Report, most: int) -> Iterator[str]:
 def _title(part: Part) -> str:
     if part.base:
         return "the base image"
-    return _shown(f"{place(part)} {part.step.text}".lstrip())
+    return _shown(f"{place(part.step)} {part.step.text}".lstrip())
 
 
 def _short(part: Part) -> str:
     title = _title(part)
-    return place(part) or (title if len(title) <= 40 else title[:39] + "…")
+    return place(part.step) or (title if len(title) <= 40 else title[:39] + "…")
 
 
 def _rest(count: int, most: int) -> Iterator[str]:

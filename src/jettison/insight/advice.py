@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from os.path import basename
+
+from jettison.insight.origins import Step
 from jettison.insight.report import Part, Report
 from jettison.insight.waste import Waste
 
 
-def place(part: Part) -> str:
-    """Where an instruction stands: `Dockerfile:12`, or "" when that is not known."""
-    return str(part.step.location) if part.step.location is not None else ""
+def place(step: Step) -> str:
+    """Where an instruction stands, without folders: `Dockerfile:12`, or "" when that is not known."""
+    at = step.location
+    return f"{basename(at.path)}:{at.first_line}" if at is not None else ""
 
 
 def advice(report: Report, waste: Waste) -> str:
@@ -33,7 +37,9 @@ def advice(report: Report, waste: Waste) -> str:
 
 def _stored_again(waste: Waste, owner: Part, culprit: Part) -> str:
     if not {"owner", "mode"} & set(waste.changes):
-        return f"{_named(culprit)} changes nothing that matters: leave them as they are"
+        if _copies(culprit):
+            return f"copy them once: leave them out of {_named(culprit)} with --exclude"
+        return f"{_named(culprit)} writes them anew without a change: leave them as they are"
     if owner.base:
         return "they belong to the base image: change fewer of them, or leave them as they are"
     if not _copies(owner):
@@ -54,10 +60,10 @@ def _copies(part: Part) -> bool:
 
 def _do(part: Part) -> str:
     word = "copy" if part.step.text.upper().startswith("COPY") else "add"
-    where = place(part)
+    where = place(part.step)
     return f"{word} ({where})" if where else word
 
 
 def _named(part: Part) -> str:
     """A short name for an instruction: its place, or the beginning of its text."""
-    return place(part) or f"{part.step.text[:30]!r}"
+    return place(part.step) or f"{part.step.text[:30]!r}"

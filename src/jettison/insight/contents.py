@@ -39,8 +39,17 @@ def contents_of(
     """
     found: dict[str, bytes] = {}
     for path, content in _files(store, layer, {*hashed, *whole}):
-        found[path] = b"".join(content)[:LONGEST_TEXT] if path in whole else _digest(content)
+        found[path] = _beginning(content) if path in whole else _digest(content)
     return found
+
+
+def _beginning(content: Iterable[bytes | memoryview]) -> bytes:
+    out = bytearray()
+    for piece in content:
+        out += piece
+        if len(out) > LONGEST_TEXT:
+            break
+    return bytes(out)
 
 
 def _digest(content: Iterable[bytes | memoryview]) -> bytes:

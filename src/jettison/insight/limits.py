@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jettison.errors import ExportError
-from jettison.insight.advice import advice
+from jettison.insight.advice import advice, place
 from jettison.insight.origins import Step
 from jettison.insight.report import Subject, report
 from jettison.location import Location
@@ -62,7 +62,8 @@ def counted(files: int) -> str:
 
 
 def _at(step: Step) -> str:
-    return f"({step.location})" if step.location is not None else ""
+    where = place(step)
+    return f"({where})" if where else ""
 
 
 def _hint(image: Subject, what: str, items: Sequence[tuple[int, str]]) -> str:
