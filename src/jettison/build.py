@@ -97,9 +97,10 @@ def last_built(request: BuildRequest, config: Config, store: Store, emit: Emit) 
         made.executor.finish()
     for target in made.plan.graph.targets:
         if target.vertex and target.vertex not in solution.layers:
+            words = [word for name in request.targets for word in ("--target", name)]
             raise NotFound(
                 f"the target {target.name} has not been built as it is now",
-                hint=f"build it first: jettison build --target {target.name} {request.context}",
+                hint=f"build it first: {' '.join(['jettison build', *words, request.context])}",
             )
     return made.plan, solution
 

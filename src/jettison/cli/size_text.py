@@ -24,7 +24,9 @@ _WHY = {
 
 def as_text(report: Report, most: int) -> str:
     """The report for people; `most` is the number of rows that each table may have."""
-    blocks = [_head(report), _instructions(report, most), _sources(report, most), _waste(report, most)]
+    blocks = [_head(report)]
+    if report.parts:
+        blocks += [_instructions(report, most), _sources(report, most), _waste(report, most)]
     if report.leftovers:
         blocks.append(_leftovers(report, most))
     return "\n".join("".join(f"{line}\n" for line in block) for block in blocks)

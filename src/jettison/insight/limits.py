@@ -33,7 +33,7 @@ def check_size(image: Subject, most: int) -> None:
     raise ExportError(
         f"the image of {image.name} has {size_text(sum(sizes))} compressed;"
         f" --max-size allows {size_text(most)}",
-        hint=_hint(image, "the largest parts", [(size, text) for size, text, _ in items]),
+        hint=_hint("the largest parts", [(size, text) for size, text, _ in items]),
         location=items[0][2],
     )
 
@@ -51,7 +51,7 @@ def check_waste(store: Store, image: Subject, most: float) -> None:
     raise ExportError(
         f"the image of {image.name} wastes {size_text(found.wasted)}, {found.waste_percent:.1f}%"
         f" of its files; --max-waste allows {most:g}%",
-        hint=_hint(image, "what wastes the most", items),
+        hint=_hint("what wastes the most", items),
         location=found.parts[found.waste[0].culprit].step.location,
     )
 
@@ -66,6 +66,6 @@ def _at(step: Step) -> str:
     return f"({where})" if where else ""
 
 
-def _hint(image: Subject, what: str, items: Sequence[tuple[int, str]]) -> str:
+def _hint(what: str, items: Sequence[tuple[int, str]]) -> str:
     lines = [f"  {size_text(size):>8}  {text}" for size, text in items[:_CULPRITS]]
-    return "\n".join([f"{what} (jettison size --target {image.name} shows all):", *lines])
+    return "\n".join([f"{what} (jettison size shows all):", *lines])

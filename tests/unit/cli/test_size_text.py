@@ -28,9 +28,7 @@ def part(text: str, size: int, base: bool = False) -> Part:
 
 
 def test_an_image_without_layers() -> None:
-    text = as_text(report(), 10)
-    assert text.startswith("app: 0 B compressed, 0 B of files (0 files in 0 layers)\n")
-    assert "WASTED: 0 B, 0.0% of all files" in text
+    assert as_text(report(), 10) == "app: 0 B compressed, 0 B of files (0 files in 0 layers)\n"
     assert json.loads(as_json(report()))["layers"] == []
 
 
