@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from jettison import build
+from jettison.errors import ExportError
 from tests import layer_bytes
 from tests.conftest import Done, Jettison
 
@@ -143,6 +145,10 @@ def test_an_image_beyond_a_limit_is_not_written_anywhere(
     assert images(jettison) == before
     assert not out.exists()
     assert not files.exists()
+
+    with pytest.raises(ExportError, match="--max-size allows 1.0 kB"):
+        build(folder, tags="app", max_size=1000, root=jettison.root)
+    assert images(jettison) == before
 
     jettison.ok("build", "--max-size", "20MiB", "--max-waste", "99", *outputs, folder)
     assert out.exists()
