@@ -146,7 +146,7 @@ def test_an_image_beyond_a_limit_is_not_written_anywhere(
     assert not out.exists()
     assert not files.exists()
 
-    with pytest.raises(ExportError, match="--max-size allows 1.0 kB"):
+    with pytest.raises(ExportError, match=r"--max-size allows 1\.0 kB"):
         build(folder, tags="app", max_size=1000, root=jettison.root)
     assert images(jettison) == before
 

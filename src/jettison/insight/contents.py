@@ -12,7 +12,7 @@ from jettison.store.contents import pieces
 from jettison.store.store import Store
 
 LONGEST_TEXT = 32 << 20
-"""Bytes of a file that is read whole; of a longer one only the beginning is."""
+"""Bytes that are kept of a file whose content is asked for."""
 
 
 def entries_of(store: Store, layer: Layer) -> Iterable[Entry]:
@@ -31,32 +31,21 @@ def entries_of(store: Store, layer: Layer) -> Iterable[Entry]:
 
 
 def contents_of(
-    store: Store, layer: Layer, hashed: Collection[str], whole: Collection[str] = ()
-) -> dict[str, bytes]:
-    """Of files of a layer by path: the SHA-256 of those in `hashed`, the content of those in `whole`.
+    store: Store, layer: Layer, hashed: Collection[str], whole: Collection[str]
+) -> dict[str, tuple[bytes, bytes]]:
+    """Of files of a layer by path: the SHA-256, and the content of those in `whole`.
 
     What cannot be found by its path is left out.
     """
-    found: dict[str, bytes] = {}
+    found: dict[str, tuple[bytes, bytes]] = {}
     for path, content in _files(store, layer, {*hashed, *whole}):
-        found[path] = _beginning(content) if path in whole else _digest(content)
+        state, kept = sha256(), bytearray()
+        for piece in content:
+            state.update(piece)
+            if path in whole and len(kept) < LONGEST_TEXT:
+                kept += piece
+        found[path] = state.digest(), bytes(kept)
     return found
-
-
-def _beginning(content: Iterable[bytes | memoryview]) -> bytes:
-    out = bytearray()
-    for piece in content:
-        out += piece
-        if len(out) > LONGEST_TEXT:
-            break
-    return bytes(out)
-
-
-def _digest(content: Iterable[bytes | memoryview]) -> bytes:
-    state = sha256()
-    for piece in content:
-        state.update(piece)
-    return state.digest()
 
 
 def _files(

@@ -151,9 +151,9 @@ def report(store: Store, image: Subject) -> Report:
     lists = manifests([path for path, _ in own])
     named = set(lists.values())
     keys = {path: (file.layer, file.entry.path) for path, file in own if path in named}
-    contents = _read(store, image, found.wanted(), set(keys.values()))
-    waste = wastes(stack, base, found, contents.get)
-    development = development_only({folder: contents.get(keys[path], b"") for folder, path in lists.items()})
+    hashes, texts = _read(store, image, found.wanted(), set(keys.values()))
+    waste = wastes(stack, base, found, hashes.get)
+    development = development_only({folder: texts.get(keys[path], b"") for folder, path in lists.items()})
     useless = [0] * len(image.layers)
     for item in waste:
         useless[item.culprit if item.why == "duplicate" else item.owner] += item.size
@@ -178,13 +178,18 @@ def report(store: Store, image: Subject) -> Report:
     )
 
 
-def _read(store: Store, image: Subject, hashed: dict[int, set[str]], whole: set[Key]) -> dict[Key, bytes]:
-    out: dict[Key, bytes] = {}
+def _read(
+    store: Store, image: Subject, hashed: dict[int, set[str]], whole: set[Key]
+) -> tuple[dict[Key, bytes], dict[Key, bytes]]:
+    """The hashes of some files, and the contents of others, which may be the same ones."""
+    hashes: dict[Key, bytes] = {}
+    texts: dict[Key, bytes] = {}
     for number, layer in enumerate(image.layers):
-        texts = {path for at, path in whole if at == number}
-        got = contents_of(store, layer, hashed.get(number, set()) - texts, texts)
-        out.update(((number, path), data) for path, data in got.items())
-    return out
+        wanted = {path for at, path in whole if at == number}
+        for path, (digest, data) in contents_of(store, layer, hashed.get(number, ()), wanted).items():
+            hashes[number, path] = digest
+            texts[number, path] = data
+    return hashes, texts
 
 
 def _shares(image: Subject, parts: Sequence[Part]) -> tuple[Share, ...]:
@@ -210,8 +215,10 @@ def _builder(store: Store, image: Subject, layers: Sequence[Measure]) -> Builder
     found = []
     for stage, ids in image.copied_from:
         try:
-            sizes = [known.get(layer.id, layer.size) for layer in store.layers.many(ids)]
+            layers_of_stage = store.layers.many(ids)
         except StoreError:
             continue
-        found.append(Builder(stage, sum(sizes)))
+        # The size of a base layer is known once somebody has looked into it.
+        if all(layer.size or store.layers.is_open(layer.id) for layer in layers_of_stage):
+            found.append(Builder(stage, sum(known.get(layer.id, layer.size) for layer in layers_of_stage)))
     return max(found, key=lambda builder: builder.size, default=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from jettison.dataclass import dataclass
@@ -156,19 +156,27 @@ def _waste(why: Why, owner: int, culprit: int, items: list[_Item]) -> Waste:
         same_as = tuple(first.entry.path for _, _, first in items[:3] if first is not None)
         return Waste(why, owner, culprit, len(items), size, paths, same_as if why == "duplicate" else ())
     pairs = [(file.entry, after.entry) for _, file, after in items if after is not None]
-    given: Mapping[str, set[int]] = {
-        "uid": {new.uid for old, new in pairs},
-        "gid": {new.gid for old, new in pairs},
-        "mode": {new.mode for old, new in pairs},
-    }
     changed = {
         "owner": any((old.uid, old.gid) != (new.uid, new.gid) for old, new in pairs),
         "mode": any(old.mode != new.mode for old, new in pairs),
         "attributes": any(old.xattrs != new.xattrs for old, new in pairs),
         "time": any(old.mtime_ns // 10**9 != new.mtime_ns // 10**9 for old, new in pairs),
     }
-    one = {name: next(iter(values)) if len(values) == 1 else -1 for name, values in given.items()}
-    changes = tuple(name for name, yes in changed.items() if yes)
     return Waste(
-        why, owner, culprit, len(items), size, paths, (), changes, one["uid"], one["gid"], one["mode"]
+        why,
+        owner,
+        culprit,
+        len(items),
+        size,
+        paths,
+        changes=tuple(name for name, yes in changed.items() if yes),
+        uid=_common(new.uid for _, new in pairs),
+        gid=_common(new.gid for _, new in pairs),
+        mode=_common(new.mode for _, new in pairs),
     )
+
+
+def _common(values: Iterable[int]) -> int:
+    """The one value that all have, or -1."""
+    different = set(values)
+    return different.pop() if len(different) == 1 else -1

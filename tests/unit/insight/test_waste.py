@@ -66,6 +66,14 @@ def test_chown_stores_files_again(store: Store, blobs: bool) -> None:
     assert advice(report, report.waste[0]) == "COPY --chown=7:7 in Dockerfile:0, instead of Dockerfile:1"
 
 
+def test_a_list_of_packages_is_compared_as_any_file(store: Store, blobs: bool) -> None:
+    layers = [
+        ("COPY . /app", [file("app/package.json", BIG)]),
+        ("RUN chown", [file("app/package.json", BIG, uid=7, when=11)]),
+    ]
+    assert told(measured(store, layers, blobs=blobs)) == [("stored again", 0, 1, 1, BIG)]
+
+
 def test_chmod_stores_files_again(store: Store, blobs: bool) -> None:
     layers = [("ADD a /", [file("a", BIG)]), ("RUN chmod 755 /a", [file("a", BIG, mode=0o755)])]
     report = measured(store, layers, blobs=blobs)
