@@ -152,7 +152,7 @@ def solve(
 
 def look_up(graph: BuildGraph, cache: Cache, executor: Executor) -> Solution:
     """What the cache knows of each vertex of a graph, by definition; reads build contexts, runs nothing."""
-    names = {key.digest: name for name, key in definition_keys(graph, executor).items()}
+    names = {key.digest: name for name, key in definition_keys(graph, executor, cache, set()).items()}
     hits = {names[key]: hit for key, hit in cache.find(list(names)).items()}
     layers = {name: hit.layers for name, hit in hits.items()}
     for vertex in graph.vertices.values():
