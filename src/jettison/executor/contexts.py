@@ -20,13 +20,13 @@ from jettison.sources.context import ContextTree
 from jettison.sources.memo import Memo
 from jettison.sources.seen import Found, Seen, is_settled
 from jettison.store.base import FileTree, LayerWriter
-from jettison.store.blob_writer import BlobLayerWriter
 from jettison.store.compress import Packing
-from jettison.store.listings import ListingWriter, keep_rows
+from jettison.store.resolve import resolve
 from jettison.store.store import Store
 
 if TYPE_CHECKING:
     from jettison.executor.folder import FolderWalk
+    from jettison.store.blob_writer import BlobLayerWriter
 
 
 FIXED_TIME_NS = 315_619_200 * 1_000_000_000
@@ -64,6 +64,19 @@ class Ready:
     changed: tuple[str, ...]
 
 
+def whole_folder(op: CopyOp, tree: object) -> str | None:
+    """The folder that a COPY takes the content of, when that is all it does; else None."""
+    plain = isinstance(tree, ContextTree) and len(op.paths) == 1
+    if not plain or op.parents or op.files or op.exclude or op.keep_owner:
+        return None
+    assert isinstance(tree, ContextTree)
+    if not op.literal and not set(op.paths[0]).isdisjoint("*?[\\"):
+        return None
+    path = resolve(tree, op.paths[0])
+    node = tree.lookup(path)
+    return path if node is not None and node.kind == "dir" else None
+
+
 def _settled(walk: FolderWalk, memo: Memo, began_ns: int) -> bool:
     """Whether the fingerprint of a walk stands for what was read, whenever it comes again."""
     from jettison.sources.clocks import silent_devices
@@ -99,13 +112,12 @@ class ContextCopies:
         return known
 
     def _digest(self, vertex: str, op: CopyOp, base: Known) -> str:
-        from jettison.executor.folder import whole_folder
-
         assert op.context is not None
         context = self.contexts[op.context]
         folder = whole_folder(op, context.tree)
         if folder is None:
             from jettison.executor.select import content_digest
+            from jettison.store.listings import keep_rows
 
             keep = partial(keep_rows, self._listings, partial(self._store.session.new_name, "listing"))
             return content_digest(op, context.tree, context.memo, keep)
@@ -127,6 +139,7 @@ class ContextCopies:
         """Read the folder, and write the layer as well where its base is known."""
         from jettison.executor.copy import copy_folder
         from jettison.executor.folder import FolderWalk
+        from jettison.store.listings import ListingWriter
 
         context, folder, key = self._folders[vertex]
         layer = self.layer_before(vertex)

@@ -13,7 +13,7 @@ from hashlib import sha256
 from jettison.errors import StoreError
 from jettison.executor.mode import parse_mode
 from jettison.executor.place import marked_as_removed
-from jettison.executor.select import is_pattern, unreadable
+from jettison.executor.select import unreadable
 from jettison.graph.ops import CopyOp
 from jettison.sources.context import ContextTree
 from jettison.sources.memo import Memo, hash_file, key_of
@@ -23,25 +23,11 @@ from jettison.store.base import Entry, Kind, LayerWriter
 from jettison.store.blob_writer import BlobLayerWriter
 from jettison.store.contents import changed
 from jettison.store.listings import ListingWriter
-from jettison.store.resolve import resolve
 
 _SMALL = 1 << 20
 _ROWS = 1000
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _OTHERS: dict[int, Kind] = {stat.S_IFCHR: "char", stat.S_IFBLK: "block", stat.S_IFIFO: "fifo"}
-
-
-def whole_folder(op: CopyOp, tree: object) -> str | None:
-    """The folder that a COPY takes the content of, when that is all it does; else None."""
-    plain = isinstance(tree, ContextTree) and len(op.paths) == 1
-    if not plain or op.parents or op.files or op.exclude or op.keep_owner:
-        return None
-    assert isinstance(tree, ContextTree)
-    if not op.literal and is_pattern(op.paths[0]):
-        return None
-    path = resolve(tree, op.paths[0])
-    node = tree.lookup(path)
-    return path if node is not None and node.kind == "dir" else None
 
 
 class FolderWalk:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 
 from jettison.errors import SourceError, StoreError
+from jettison.executor.contexts import whole_folder
 from jettison.executor.copy import copy_folder
-from jettison.executor.folder import FolderWalk, whole_folder
+from jettison.executor.folder import FolderWalk
 from jettison.graph.ops import CopyOp
 from jettison.sources.context import ContextTree, open_context
 from jettison.sources.memo import Memo
