@@ -21,6 +21,8 @@ _SMALLEST = 1 << 19
 _LARGEST = 1 << 21
 _LARGE_FILE = 1 << 20
 _ONE_IN = 8
+_ZSTD_TIMES = 4
+"""zstd finds what repeats over larger distances: its blocks are so many times as large."""
 
 
 class LayerStream:
@@ -32,6 +34,10 @@ class LayerStream:
 
     def __init__(self, blobs: Blobs, chosen: Packing, before: PiecesBefore | None = None) -> None:
         self._kind = chosen.kind
+        times = _ZSTD_TIMES if chosen.kind == "zstd" else 1
+        self._smallest, self._largest, self._large_file = (
+            times * size for size in (_SMALLEST, _LARGEST, _LARGE_FILE)
+        )
         self._before = before
         self._writer = blobs.writer()
         self._packer = Packer(self._writer, pack_with(chosen), before)
@@ -48,7 +54,7 @@ class LayerStream:
         head = header(entry)
         if entry.kind != "file":
             self._hold(head, head)
-        elif entry.size < _LARGE_FILE:
+        elif entry.size < self._large_file:
             self._hold(head, head + digest if digest else b"")
             self._content(entry, content)
         else:
@@ -57,7 +63,7 @@ class LayerStream:
     def small_file(self, path: str, head: bytes, data: bytes, digest: bytes) -> None:
         """Add a file of less than 1 MiB with its header. Does what `add` does; `digest` may be b""."""
         held = self._held
-        if held >= _SMALLEST:
+        if held >= self._smallest:
             self._begin(path)
             held = self._held
         size = len(data)
@@ -71,7 +77,7 @@ class LayerStream:
 
     def _begin(self, path: str) -> None:
         """Cut before an entry where it is time to."""
-        if self._held >= _SMALLEST and (self._held >= _LARGEST or _chosen(path)):
+        if self._held >= self._smallest and (self._held >= self._largest or _chosen(path)):
             self._cut(self._held)
 
     def _large(
@@ -83,9 +89,9 @@ class LayerStream:
         number = 0
         for piece in self._checked(entry, content):
             self._hold(piece)
-            while self._held >= _LARGE_FILE:
+            while self._held >= self._large_file:
                 number += 1
-                self._cut(_LARGE_FILE)
+                self._cut(self._large_file)
                 self._marks = [name, b"%d" % number] if digest else None
         self._cut(self._held)
 
