@@ -22,7 +22,7 @@ LEVELS: dict[str, tuple[int, int]] = {"gzip": (1, 12), "zstd": (1, 19), "none": 
 """The lowest and the highest level of each compression."""
 _ISAL_LEVELS = 3
 _GZIP_LEVEL = 4
-_ZSTD_LEVEL = 3
+_ZSTD_LEVEL = 5
 PIECE = 1 << 20
 _SLICE = 1 << 10
 _SLICES = 16
