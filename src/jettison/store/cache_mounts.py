@@ -62,14 +62,15 @@ def in_use(
 
 
 def _share(fd: int, cancel: threading.Event | None) -> None:
+    if cancel is None:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        return
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return
         except BlockingIOError:
-            if cancel is None:
-                time.sleep(_POLL_SECONDS)
-            elif cancel.wait(_POLL_SECONDS):
+            if cancel.wait(_POLL_SECONDS):
                 raise Cancelled("stopped while waiting for a cache mount") from None
 
 
