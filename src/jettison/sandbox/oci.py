@@ -11,7 +11,7 @@ from collections.abc import Callable
 from jettison import kernel
 from jettison.dataclass import dataclass
 from jettison.errors import Cancelled, SandboxError
-from jettison.sandbox import complaints, process, sealed
+from jettison.sandbox import complaints, devices, process, sealed
 from jettison.sandbox.base import ProcessSpec, Sandbox
 from jettison.sandbox.spec import config_json
 
@@ -91,6 +91,7 @@ class OciSandbox:
             user_namespace=_in_user_namespace(),
             seccomp=seccomp,
             raw_filter=self.name.startswith("crun"),
+            hook=self._hook(spec),
         )
         container = f"jettison-{os.getpid()}-{os.urandom(6).hex()}"
         _write(os.path.join(work, "config.json"), config)
@@ -128,6 +129,15 @@ class OciSandbox:
             raise SandboxError(f"{self.name} could not start the process: {message}")
         emit(2, message.encode() + b"\n")
         return status
+
+    def _hook(self, spec: ProcessSpec) -> tuple[str, ...]:
+        """What shuts the devices of the root filesystem again: crun drops the flags of its mount.
+
+        In a user namespace the kernel opens none, and who is privileged may open all.
+        """
+        if not self.name.startswith("crun") or spec.privileged or _in_user_namespace():
+            return ()
+        return devices.shutting(os.path.abspath(spec.rootfs), _which("mount", SEARCH_PATH))
 
     def _command(self, work: str, log: str, copy: int) -> list[str]:
         path = self.path if copy < 0 else process.PROGRAM

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from jettison.errors import SandboxError
 from jettison.sandbox.base import Mount, ProcessSpec
+from jettison.sandbox.devices import device_mounts
 from jettison.sandbox.network import DEFAULT_HOSTNAME
 from jettison.sandbox.seccomp import RAW_FILTER, raw_program, rules
 
@@ -45,14 +47,21 @@ _READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-tr
 
 
 def config_json(
-    spec: ProcessSpec, *, held: int, user_namespace: bool, seccomp: bool, raw_filter: bool = False
+    spec: ProcessSpec,
+    *,
+    held: int,
+    user_namespace: bool,
+    seccomp: bool,
+    raw_filter: bool = False,
+    hook: Sequence[str] = (),
 ) -> bytes:
     """The config.json for `spec`.
 
     `held` is the mask of capabilities that this process has itself: more cannot be given.
     `user_namespace` says that this process is root in a user namespace only. `seccomp`
     adds the filter of system calls (never for a privileged process); `raw_filter`
-    adds it in crun's ready-made form as well. Raises SandboxError for text that is not UTF-8.
+    adds it in crun's ready-made form as well. `hook` is a command that
+    runs among the container's mounts before its process. Raises SandboxError for text that is not UTF-8.
     """
     own_network = spec.network == "none"
     namespaces = ["mount", "pid", "ipc", "uts"] + (["network"] if own_network else [])
@@ -69,10 +78,13 @@ def config_json(
         "hostname": spec.hostname or DEFAULT_HOSTNAME,
         "mounts": [
             *_system_mounts(spec, bind_sys=user_namespace and not own_network),
-            *map(_mount, spec.mounts),
+            *([] if spec.privileged or user_namespace else device_mounts()),
+            *(_mount(mount, devices=spec.privileged) for mount in spec.mounts),
         ],
         "linux": linux,
     }
+    if hook:
+        document["hooks"] = {"createContainer": [{"path": hook[0], "args": list(hook)}]}
     if raw_filter and "seccomp" in linux and (program := raw_program()):
         document["annotations"] = {RAW_FILTER: program}
     try:
@@ -112,6 +124,7 @@ def _process(spec: ProcessSpec, held: int) -> dict[str, Any]:
 def _system_mounts(spec: ProcessSpec, *, bind_sys: bool) -> list[dict[str, Any]]:
     quiet = ["nosuid", "noexec", "nodev"]
     access = "rw" if spec.privileged else "ro"
+    nodev = [] if spec.privileged else ["nodev"]
     if bind_sys:
         # The kernel lets only the owner of the network namespace mount a new sysfs.
         sys_mount = {
@@ -133,7 +146,7 @@ def _system_mounts(spec: ProcessSpec, *, bind_sys: bool) -> list[dict[str, Any]]
             "destination": "/dev",
             "type": "tmpfs",
             "source": "tmpfs",
-            "options": ["nosuid", "strictatime", "mode=755", "size=65536k"],
+            "options": ["nosuid", *nodev, "strictatime", "mode=755", "size=65536k"],
         },
         {
             "destination": "/dev/pts",
@@ -152,13 +165,14 @@ def _system_mounts(spec: ProcessSpec, *, bind_sys: bool) -> list[dict[str, Any]]
     ]
 
 
-def _mount(mount: Mount) -> dict[str, Any]:
+def _mount(mount: Mount, *, devices: bool) -> dict[str, Any]:
     if mount.type == "bind":
+        options = ["rbind", "rprivate", "ro" if mount.read_only else "rw"]
         return {
             "destination": mount.target,
             "type": "bind",
             "source": mount.source,
-            "options": ["rbind", "rprivate", "ro" if mount.read_only else "rw"],
+            "options": options if devices else [*options, "nodev"],
         }
     options = ["nosuid", "nodev", f"mode={mount.mode:o}", "ro" if mount.read_only else "rw"]
     if mount.size:

@@ -44,7 +44,7 @@ def mounted(
     thread for a moment. `stubs` that are in no layer are put into a throwaway layer on top, with the parents'
     own metadata, so that they never get into `upper`. Raises StoreError when the kernel refuses.
     """
-    from jettison.kernel import MNT_DETACH, mount, umount
+    from jettison.kernel import MNT_DETACH, MS_NODEV, mount, umount
 
     packed = [layer_id for layer_id in dict.fromkeys(layer_ids) if not store.layers.has_tree(layer_id)]
     side_by_side([partial(store.layers.ensure_tree, layer_id) for layer_id in packed], _UNPACKERS)
@@ -57,7 +57,8 @@ def mounted(
         here = os.open(".", os.O_PATH | os.O_CLOEXEC)
         os.chdir(store.layers.folder)
         try:
-            mount("overlay", target, "overlay", 0, _options(store, lower, upper, work))
+            # Device nodes of a layer, or made by a step, are names only: behind some lies the host's disk.
+            mount("overlay", target, "overlay", MS_NODEV, _options(store, lower, upper, work))
         except OSError as error:
             raise _refused(error, len(lower), store.root) from error
         finally:
