@@ -23,7 +23,7 @@ ROWS = (
     ("solver",),
     ("cache", "sources", "exporters", "lint", "upkeep"),
     ("graph", "store"),
-    ("dockerfile", "oci", "sandbox"),
+    ("dockerfile", "oci", "sandbox", "secrets"),
     ("request", "config", "platforms", "events"),
     ("side_by_side",),
     ("errors", "replacing"),

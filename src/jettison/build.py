@@ -33,12 +33,12 @@ from jettison.inputs import (
     fetching_with,
     open_main,
     read_dockerfile,
-    secret_values,
     sort_contexts,
 )
 from jettison.planning import Plan, make_plan, parse_file
 from jettison.platforms import Platform
 from jettison.request import BuildRequest, BuildResult, BuiltImage
+from jettison.secrets.values import Secrets
 from jettison.solver.solve import Slots, Solution, Trace, look_up, solve
 from jettison.sources.base import BaseImage
 from jettison.sources.context import ContextTree, find_ignore, open_context
@@ -68,12 +68,15 @@ def build(
     cancel = cancel or threading.Event()
     ran = cached = 0
     fetched: list[bytes] = []
+    secrets = Secrets(request)
+    emit = secrets.masked(emit)
     try:
         with Store.open(config.root) as store:
-            solution, result = _build(request, config, store, emit, cancel, fetched)
+            solution, result = _build(request, config, store, emit, cancel, fetched, secrets)
             ran, cached = solution.ran, solution.cached
             store.tidy()
     except BaseException as error:
+        secrets.mask(error)
         text = error.message if isinstance(error, JettisonError) else str(error) or type(error).__name__
         emit(BuildFinished(time.time(), time.perf_counter() - started, ran, cached, text))
         if isinstance(error, JettisonError):
@@ -90,7 +93,7 @@ def last_built(request: BuildRequest, config: Config, store: Store, emit: Emit) 
     Raises NotFound when a target was never built as it is now.
     """
     # Without images nothing is packed on the way to the keys.
-    made = _made(request, config, store, emit, threading.Event(), [], images=False)
+    made = _made(request, config, store, emit, threading.Event(), [], Secrets(request), images=False)
     try:
         solution = look_up(made.plan.graph, StoreCache(store), made.executor)
     finally:
@@ -112,11 +115,12 @@ def _build(
     emit: Emit,
     cancel: threading.Event,
     fetched: list[bytes],
+    secrets: Secrets,
 ) -> tuple[Solution, tuple[BuiltImage, ...]]:
     from jettison.exporting import check_outputs, export, wants_images
 
     check_outputs(request)
-    made = _made(request, config, store, emit, cancel, fetched, wants_images(request))
+    made = _made(request, config, store, emit, cancel, fetched, secrets, wants_images(request))
     graph = made.plan.graph
     emit(BuildStarted(time.time(), tuple(t.name for t in graph.targets), len(graph.vertices), graph.skipped))
     solution = _solve(made, cancel)
@@ -142,13 +146,14 @@ def _made(
     emit: Emit,
     cancel: threading.Event,
     fetched: list[bytes],
+    secrets: Secrets,
     images: bool,
 ) -> _Made:
     """Read the Dockerfile, find the base images, and lay out the steps."""
     from jettison.exporters.attributes import packing_of
 
     chosen = packing_of(request)
-    remotes = cache(lambda: _remotes(request, config, store, cancel))
+    remotes = cache(lambda: _remotes(request, config, store, cancel, secrets))
     fetching = cache(lambda: fetching_with(remotes(), request, store.session.new_folder, emit))
     named = sort_contexts(request)
     main = open_main(request, fetching)
@@ -171,6 +176,7 @@ def _made(
         emit,
         time.time,
         checks_of(store, dockerfile, data, folder, path),
+        lambda name: secrets.stamp(name, store.salt),
     )
     graph = plan.graph
     if request.cache_mounts:
@@ -181,7 +187,7 @@ def _made(
         graph=graph,
         copies=ContextCopies(store, opened, chosen),
         packing=chosen,
-        run_settings=cache(lambda: _run_settings(request, config, plan)),
+        run_settings=cache(lambda: _run_settings(request, config, plan, secrets)),
         emit=emit,
         cancel=cancel,
         remotes=remotes,
@@ -311,7 +317,9 @@ def _fetch_blob(
     fetch_blob(store, blob, origin, access, progress)
 
 
-def _remotes(request: BuildRequest, config: Config, store: Store, cancel: threading.Event) -> Remotes:
+def _remotes(
+    request: BuildRequest, config: Config, store: Store, cancel: threading.Event, secrets: Secrets
+) -> Remotes:
     from jettison.executor.remote import remotes_of
 
     agent = agent_sockets(request).get("default", "")
@@ -323,17 +331,17 @@ def _remotes(request: BuildRequest, config: Config, store: Store, cancel: thread
         agent,
         new_name,
         cancel,
-        secret_values(request),
+        secrets.value,
     )
 
 
-def _run_settings(request: BuildRequest, config: Config, plan: Plan) -> RunSettings:
+def _run_settings(request: BuildRequest, config: Config, plan: Plan, secrets: Secrets) -> RunSettings:
     from jettison.executor.run import CacheMounts, RunSettings
     from jettison.sandbox.oci import choose
 
     return RunSettings(
         sandbox=cache(lambda: _usable(choose(request.runtime or config.runtime))),
-        secrets=secret_values(request),
+        secrets=secrets,
         proxies=plan.proxies,
         ssh=agent_sockets(request),
         resolv_conf=_resolv_conf(),

@@ -1,4 +1,4 @@
-"""What a request reads from this machine: contexts, the Dockerfile's text, secrets and agents.
+"""What a request reads from this machine: contexts, the Dockerfile's text and agents.
 
 A build context that is no folder (an archive, standard input, a URL, a git repository) becomes one in
 the store's folder for this build, and goes with it.
@@ -297,28 +297,6 @@ def _refuse_outside(path: str, folder: str, shown: str) -> None:
     """A context from elsewhere must not choose which file of this machine is read."""
     if not os.path.realpath(path).startswith(os.path.realpath(folder) + "/"):
         raise SourceError(f"the Dockerfile {shown} leads out of the build context", hint="put the file there")
-
-
-def secret_values(request: BuildRequest) -> Callable[[str], bytes | None]:
-    """Gives a secret's value by id, read when a step needs it. Raises NotFound and UsageError."""
-    secrets = {secret.id: secret for secret in request.secrets}
-
-    def value(name: str) -> bytes | None:
-        secret = secrets.get(name)
-        if secret is None:
-            return None
-        if secret.env:
-            text = request.environment.get(secret.env)
-            if text is None:
-                raise NotFound(f"--secret id={name}: the variable {secret.env} is not set")
-            return text.encode("utf-8", "surrogateescape")
-        try:
-            with open(secret.src, "rb") as file:
-                return file.read()
-        except OSError as error:
-            raise NotFound(f"--secret id={name}: cannot read {secret.src}: {error.strerror}") from error
-
-    return value
 
 
 def agent_sockets(request: BuildRequest) -> Mapping[str, str]:

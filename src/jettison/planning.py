@@ -115,10 +115,12 @@ def make_plan(
     emit: Emit,
     now: Callable[[], float],
     checks: Checks | None = None,
+    stamp: Callable[[str], str] = lambda name: "",
 ) -> Plan:
     """All between the parsed file and the solver. Raises DockerfileError and GraphError, or as `resolve`.
 
-    `checks` are the rules of the linter, which may end the build here.
+    `checks` are the rules of the linter, which may end the build here; `stamp` gives what stands for a
+    secret's value in keys.
     """
     target = parse_platform(request.platform) if request.platform else native()
     arguments = build_arguments(request)
@@ -139,6 +141,7 @@ def make_plan(
         labels=request.labels,
         no_cache=_forced(stages, request.no_cache),
         pin=pin,
+        stamp=stamp,
     )
     graph = lower(stages, targets, needed, images, set(contexts.folders), settings)
     for message, location in graph.warnings:

@@ -28,11 +28,15 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret: its id and where its value is: a file (`src`) or a variable (`env`) of the caller."""
+    """A secret: its id and where its value is: a file (`src`) or a variable (`env`) of the caller.
+
+    With `key="content"` another value makes the steps that mount it run again; else it does not count.
+    """
 
     id: str
     src: str = ""
     env: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

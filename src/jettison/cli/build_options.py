@@ -27,7 +27,11 @@ _OPTIONS = (
     Option(("--label",), "label of the image", "KEY=VALUE", True),
     Option(("--annotation",), "annotation of the image's manifest", "KEY=VALUE", True),
     Option(
-        ("--secret",), "secret for RUN --mount=type=secret: id=ID,src=FILE or id=ID,env=NAME", "SPEC", True
+        ("--secret",),
+        "secret for RUN --mount=type=secret: id=ID,src=FILE or id=ID,env=NAME;"
+        " with key=content another value makes the steps that mount it run again",
+        "SPEC",
+        True,
     ),
     Option(("--ssh",), "agent socket or keys for RUN --mount=type=ssh: default or ID=SOCKET", "SPEC", True),
     Option(

@@ -79,7 +79,7 @@ def parse_output(text: str) -> Output:
 
 
 def parse_secret(text: str, environment: Mapping[str, str]) -> Secret:
-    """Read `id=ID[,src=FILE|,env=NAME][,type=file|env]`. Raises UsageError.
+    """Read `id=ID[,src=FILE|,env=NAME][,type=file|env][,key=content]`. Raises UsageError.
 
     With an id alone the secret is the variable of that name, or else the file.
     """
@@ -87,7 +87,7 @@ def parse_secret(text: str, environment: Mapping[str, str]) -> Secret:
     for part in fields(text, "--secret"):
         key, equals, value = part.partition("=")
         key = {"source": "src"}.get(key.strip().lower(), key.strip().lower())
-        if not equals or key not in ("id", "src", "env", "type"):
+        if not equals or key not in ("id", "src", "env", "type", "key"):
             raise UsageError(
                 f"--secret {text!r}: {part!r} is not understood", hint="--secret id=token,src=token.txt"
             )
@@ -97,6 +97,12 @@ def parse_secret(text: str, environment: Mapping[str, str]) -> Secret:
         raise UsageError(f"--secret {text!r} has no id", hint="--secret id=token,src=token.txt")
     if kind not in ("", "file", "env"):
         raise UsageError(f"--secret {text!r}: type is file or env, not {kind!r}")
+    key = got.get("key", "")
+    if key not in ("", "content"):
+        raise UsageError(
+            f"--secret {text!r}: key is content, not {key!r}",
+            hint="key=content: another value makes the steps that mount the secret run again",
+        )
     src, env = got.get("src", ""), got.get("env", "")
     if kind == "env" and src and not env:
         src, env = "", src
@@ -105,4 +111,4 @@ def parse_secret(text: str, environment: Mapping[str, str]) -> Secret:
     if not src and not env:
         from_env = kind == "env" or (not kind and name in environment)
         src, env = ("", name) if from_env else (name, "")
-    return Secret(name, src, env)
+    return Secret(name, src, env, key)

@@ -55,7 +55,7 @@ def mount_targets(
     wanted += [(f"/{name}", "file") for name in _NETWORK_FILES]
     for item in op.mounts:
         if item.type in ("secret", "ssh"):
-            given = settings.secrets(item.id) if item.type == "secret" else settings.ssh.get(item.id)
+            given = settings.secrets.value(item.id) if item.type == "secret" else settings.ssh.get(item.id)
             if item.target and given is not None:
                 wanted.append((item.target, "file"))
         elif item.type == "bind" and _is_file(store, vertex, inputs, item):
@@ -272,7 +272,7 @@ class StepMounts:
                 number += 1
 
     def _secret(self, item: MountOp) -> bytes | None:
-        value = self.settings.secrets(item.id)
+        value = self.settings.secrets.value(item.id)
         if value is None and item.required:
             raise NotFound(
                 f"secret {item.id} not found: the step requires it",

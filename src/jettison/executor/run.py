@@ -16,6 +16,7 @@ from jettison.graph.vertex import Vertex
 from jettison.kernel import private_mounts
 from jettison.sandbox import users
 from jettison.sandbox.base import ProcessSpec, Sandbox
+from jettison.secrets.values import Secrets
 from jettison.store.base import FileTree
 from jettison.store.faults import FULL, store_error
 from jettison.store.resolve import resolve
@@ -52,13 +53,13 @@ class CacheMounts:
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """What every RUN of a build shares. `secrets` gives a secret's value by id, or None where there is none.
+    """What every RUN of a build shares.
 
     `proxies` are variables that processes see but keys do not. `ssh` maps ids to agent sockets or key files.
     """
 
     sandbox: Callable[[], Sandbox]
-    secrets: Callable[[str], bytes | None]
+    secrets: Secrets
     proxies: Mapping[str, str]
     ssh: Mapping[str, str]
     resolv_conf: bytes | None
@@ -112,7 +113,8 @@ def run(
                 )
                 runtime = f"{work.path}/runtime"
                 os.mkdir(runtime, 0o700)
-                return settings.sandbox().run(spec, heard, cancel, runtime)
+                with settings.secrets.masked_output(heard) as hidden:
+                    return settings.sandbox().run(spec, hidden, cancel, runtime)
 
         try:
             status = private_mounts(inside)

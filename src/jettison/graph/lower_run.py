@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 from jettison.dataclass import replace
 from jettison.dockerfile.expand import expand_instruction
 from jettison.dockerfile.instructions import Mount, Run
-from jettison.errors import GraphError
+from jettison.errors import GraphError, JettisonError
 from jettison.graph import history
 from jettison.graph.lower_files import clean, origin_vertex, replace_steps
 from jettison.graph.ops import CopyOp, InlineFile, MountOp, RunOp
@@ -98,7 +98,7 @@ def _mount(work: Lowering, state: StageState, run: Run, mount: Mount, inputs: li
     if kind == "secret":
         name = mount.id or mount.source or basename(target) or mount.env
         file = target or ("" if mount.env else f"/run/secrets/{name}")
-        return replace(made, id=name, target=file)
+        return replace(made, id=name, target=file, stamp=_stamp(work, name, run))
     if kind == "ssh":
         number = sum(other.type == "ssh" for other in run.mounts[: run.mounts.index(mount)])
         return replace(made, id=mount.id or "default", target=target or f"/run/buildkit/ssh_agent.{number}")
@@ -123,6 +123,14 @@ def _mount(work: Lowering, state: StageState, run: Run, mount: Mount, inputs: li
             inputs.append(vertex)
         return replace(made, input=len(inputs) - 1 if vertex else -1, source=source)
     return made
+
+
+def _stamp(work: Lowering, name: str, run: Run) -> str:
+    try:
+        return work.settings.stamp(name)
+    except JettisonError as error:
+        error.location = run.location
+        raise
 
 
 def _mounted(work: Lowering, state: StageState, run: Run, mount: Mount) -> tuple[str, str]:

@@ -111,6 +111,8 @@ class MountOp:
     """Bytes a tmpfs may hold; 0 is no limit of its own."""
     env: str = ""
     """The variable a secret is given in, if any."""
+    stamp: str = ""
+    """What stands for the value of a secret that counts (`key=content`)."""
 
 
 @dataclass(frozen=True, slots=True)

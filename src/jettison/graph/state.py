@@ -44,7 +44,7 @@ class Settings:
     """What the request says about all stages.
 
     `no_cache` is empty, {"*"}, or stages: LABEL, or LABEL:LINE with an instruction's first line.
-    `pin` asks what a URL or a git ref stands for.
+    `pin` asks what a URL or a git ref stands for, `stamp` what stands for a secret's value in keys.
     """
 
     escape: str
@@ -55,6 +55,7 @@ class Settings:
     labels: Mapping[str, str] = field(default_factory=dict)
     no_cache: frozenset[str] = frozenset()
     pin: Callable[[Remote], HttpOp | GitOp] | None = None
+    stamp: Callable[[str], str] = lambda name: ""
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ def request_to_json(request: BuildRequest) -> dict[str, Any]:
     """A request as plain data."""
     out: dict[str, Any] = {field.name: getattr(request, field.name) for field in fields(request)}
     out["outputs"] = [[item.type, item.dest, list(item.attributes)] for item in request.outputs]
-    out["secrets"] = [[item.id, item.src, item.env] for item in request.secrets]
+    out["secrets"] = [[item.id, item.src, item.env, item.key] for item in request.secrets]
     if request.context_stream is not None:
         from base64 import b64encode
 

@@ -102,6 +102,12 @@ class Store:
         """Where a cache mount is, or would be."""
         return f"{self.root}/cache-mounts/{_file_name(mount_id)}"
 
+    def salt(self) -> bytes:
+        """What this store mixes into digests that must tell nothing. Raises StoreError."""
+        from jettison.store.salt import salt_of
+
+        return salt_of(self.root, self.session)
+
     def tidy(self) -> None:
         """Remove what dead processes left, if this one did not do so already when it first wrote something.
 

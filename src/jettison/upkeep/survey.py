@@ -95,7 +95,7 @@ def survey(store: Store, keep: Iterable[str] = ()) -> Survey:
 
 
 def _database_files(root: str) -> list[str]:
-    return [name for name in os.listdir(root) if name.startswith(("jettison.db", "version"))]
+    return [name for name in os.listdir(root) if name.startswith(("jettison.db", "version", "salt"))]
 
 
 def _layers(store: Store, disk: dict[str, int], touched: dict[str, float]) -> _Layers:

@@ -68,8 +68,8 @@ class Build:
 class Reason:
     """One input that differed, in words. `kind` is for programs.
 
-    Kinds: new, forced, command, argument, option, file, base, image, remote, platform, removed, failed,
-    changing, generation. `root` is the step that is to blame, where that is another one.
+    Kinds: new, forced, command, argument, option, file, base, image, remote, platform, removed,
+    failed, changing, generation, secret. `root` is the step that is to blame, where that is another one.
     """
 
     kind: str

@@ -116,9 +116,14 @@ def _run(new: dict[str, Any], old: dict[str, Any], written: bool) -> Iterator[Re
         if other is None:
             yield Reason("option", f"a {mount['type']} mount at {target} was added")
             continue
+        if mount.get("stamp") and other.get("stamp") and mount["stamp"] != other["stamp"]:
+            yield Reason("secret", f"the secret {mount['id']} changed")
+        elif mount.get("stamp") != other.get("stamp"):
+            counts = "counts now" if mount.get("stamp") else "does not count any more"
+            yield Reason("secret", f"the secret {mount['id']} {counts} (key=content)")
         for name in mount.keys() | other.keys():
             # Inputs are numbers of this one op.
-            if name != "input" and mount.get(name) != other.get(name):
+            if name not in ("input", "stamp") and mount.get(name) != other.get(name):
                 yield Reason(
                     "option",
                     f"the {mount['type']} mount at {target}: {name}"

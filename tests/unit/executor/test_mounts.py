@@ -11,6 +11,8 @@ from jettison.executor.run import RunSettings
 from jettison.graph.ops import MountOp, RunOp
 from jettison.graph.vertex import Vertex
 from jettison.location import Location
+from jettison.request import BuildRequest, Secret
+from jettison.secrets.values import Secrets
 from jettison.store.store import Store
 from tests.unit.executor.layers import folder
 
@@ -20,7 +22,11 @@ def no_sandbox() -> Any:
 
 
 SETTINGS = RunSettings(
-    sandbox=no_sandbox, secrets=lambda name: b"value", proxies={}, ssh={}, resolv_conf=None
+    sandbox=no_sandbox,
+    secrets=Secrets(BuildRequest(secrets=(Secret("x", env="X"),), environment={"X": "value"})),
+    proxies={},
+    ssh={},
+    resolv_conf=None,
 )
 
 

@@ -1,0 +1,1 @@
+"""The secrets that a build is given: read once, hidden in output, and represented in keys."""
