@@ -122,7 +122,7 @@ class StepMounts:
             if item.type == "secret" and item.env:
                 value = self._secret(item)
                 if value is not None:
-                    out[item.env] = value.decode("utf-8", "surrogateescape")
+                    out[item.env] = _variable(item, value, self.vertex)
             if item.type == "ssh" and self._agent(item):
                 out.setdefault("SSH_AUTH_SOCK", item.target)
         return out
@@ -298,6 +298,16 @@ class StepMounts:
         os.chown(name, item.uid or 0, item.gid or 0)
         os.chmod(name, 0o600 if item.mode is None else item.mode)
         return name
+
+
+def _variable(item: MountOp, value: bytes, vertex: Vertex) -> str:
+    if b"\0" in value:
+        raise SourceError(
+            f"the secret {item.id} holds a zero byte, which no variable can",
+            hint="mount it as a file: leave out env",
+            location=vertex.location,
+        )
+    return value.decode("utf-8", "surrogateescape")
 
 
 def _own_folder(folder: str, item: MountOp, vertex: Vertex) -> str:

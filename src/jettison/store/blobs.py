@@ -9,6 +9,7 @@ from typing import BinaryIO
 from jettison.digests import hex_of
 from jettison.errors import StoreError
 from jettison.store.faults import faults, store_error
+from jettison.store.private import private
 from jettison.store.temporary import Session
 
 
@@ -115,7 +116,7 @@ class BlobWriter:
         self.path = path
         self.size = 0
         with faults("making a blob", blobs.folder):
-            self._file = open(path, "xb", buffering=0)  # noqa: SIM115
+            self._file = open(path, "xb", buffering=0, opener=private)  # noqa: SIM115
         self._done = False
 
     def write(self, data: bytes | memoryview) -> int:

@@ -10,6 +10,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from jettison.dataclass import replace
 from jettison.errors import StoreError
 from jettison.store.base import Entry
+from jettison.store.private import private
 
 _FORM = 1
 
@@ -22,7 +23,7 @@ class IndexWriter:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._file = open(path, "xb", buffering=0)  # noqa: SIM115
+        self._file = open(path, "xb", buffering=0, opener=private)  # noqa: SIM115
         self._rows: list[str] = []
         self._start = f"[{_FORM},["
         self._done = False

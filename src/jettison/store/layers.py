@@ -12,6 +12,7 @@ from jettison.dataclass import replace
 from jettison.errors import StoreError
 from jettison.store.base import Blob, Layer, LayerWriter
 from jettison.store.faults import faults
+from jettison.store.private import private
 from jettison.store.temporary import remove_tree
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ class Layers:
             if written.blob.size >= _WORTH_A_TABLE and written.pieces:
                 from jettison.store.pieces import to_bytes
 
-                with open(f"{folder}/pieces", "xb") as file:
+                with open(f"{folder}/pieces", "xb", opener=private) as file:
                     file.write(to_bytes(written.pieces, packing, written.blob.digest))
             with self._store.db.transaction():
                 self._insert(layer, "")

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from jettison.dataclass import dataclass
 from jettison.digests import hex_of
+from jettison.store.private import private
 
 _FORM = b"jettison listing 1\n"
 _KINDS = {
@@ -87,7 +88,7 @@ class ListingWriter:
         if path:
             from isal.isal_zlib import compressobj
 
-            self._file = open(path, "xb")  # noqa: SIM115
+            self._file = open(path, "xb", opener=private)  # noqa: SIM115
             self._packed = compressobj(1, wbits=_GZIP)
             self._write(_FORM + json.dumps(list(sources)).encode("ascii") + b"\n")
 

@@ -20,6 +20,7 @@ from jettison.store.faults import faults
 from jettison.store.images import Images
 from jettison.store.layers import Layers
 from jettison.store.locks import Presence, locked
+from jettison.store.private import keep_private, private, refuse_foreign
 from jettison.store.temporary import Session, WorkDir, remove_tree, sweep
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Store:
         with faults("opening the store", root):
             if not _is_current(root):
                 _prepare(root)
+            keep_private(root)
             return cls(root, fetch)
 
     def close(self) -> None:
@@ -182,6 +184,7 @@ def _is_current(root: str) -> bool:
 def _prepare(root: str) -> None:
     """Make a new store, or bring an older one to today's version."""
     os.makedirs(root, 0o700, exist_ok=True)
+    refuse_foreign(root)
     if not os.path.isdir(f"{root}/locks") and os.listdir(root) and not os.path.exists(f"{root}/jettison.db"):
         raise StoreError(f"{root} holds other things and is no store", hint="--root names another folder")
     os.makedirs(f"{root}/locks", 0o700, exist_ok=True)
@@ -189,7 +192,7 @@ def _prepare(root: str) -> None:
         if _is_current(root):
             return
         for name in _FOLDERS:
-            os.makedirs(f"{root}/{name}", exist_ok=True)
+            os.makedirs(f"{root}/{name}", 0o700, exist_ok=True)
             os.chmod(f"{root}/{name}", 0o700)
         db = Database(f"{root}/jettison.db")
         try:
@@ -199,7 +202,7 @@ def _prepare(root: str) -> None:
         finally:
             db.close()
         # The version comes last: whoever sees it finds everything else in place.
-        with open(f"{root}/version.new", "w", encoding="ascii") as file:
+        with open(f"{root}/version.new", "w", encoding="ascii", opener=private) as file:
             file.write(f"{SCHEMA_VERSION}\n")
             file.flush()
             os.fsync(file.fileno())

@@ -14,6 +14,7 @@ from types import TracebackType
 from jettison.dataclass import dataclass
 from jettison.store.faults import faults
 from jettison.store.locks import still_named, try_lock
+from jettison.store.private import private
 
 _NEEDS = "needs"
 
@@ -95,7 +96,7 @@ class Session:
         """Say that from now on these layers are all that this process uses of the store."""
         name = self.new_name("needs")
         with faults("making a temporary file", self._folder):
-            with open(name, "w", encoding="ascii") as file:
+            with open(name, "w", encoding="ascii", opener=private) as file:
                 file.write("\n".join(layer_ids))
             os.rename(name, f"{self._path}/{_NEEDS}")
 

@@ -21,6 +21,7 @@ from jettison.store.index import from_bytes
 from jettison.store.render import entries
 from jettison.store.tar import END, header, padding
 from jettison.store.temporary import remove_tree
+from jettison.upkeep.modes import exposed
 from jettison.upkeep.survey import diff_ids_of
 
 if TYPE_CHECKING:
@@ -32,9 +33,9 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Something that is not what it should be. `id` is a digest, a layer, a key or an image's name."""
+    """Something that is not what it should be. `id` is a digest, layer, key, path or image's name."""
 
-    kind: Literal["blob", "tree", "index", "layer", "record", "image"]
+    kind: Literal["blob", "tree", "index", "layer", "record", "image", "mode"]
     id: str
     problem: str
 
@@ -72,6 +73,7 @@ def check(store: Store) -> Checked:
         damages += [
             Damage("record", key, "it names a layer that the store has not") for key in broken_records(store)
         ]
+        damages += [Damage("mode", path, problem) for path, problem in exposed(store.root)]
         images = store.images.list()
         damages += [found for image in images if (found := image_damage(store, image))]
         hurt = _hurt(store, damages, images)

@@ -18,6 +18,7 @@ from jettison.upkeep.check import (
     note,
     tree_digest,
 )
+from jettison.upkeep.modes import close_to_others
 
 if TYPE_CHECKING:
     from jettison.store.base import Layer
@@ -70,6 +71,9 @@ def _take_away(store: Store, checked: Checked) -> None:
 def _mend(store: Store, damage: Damage) -> str:
     if damage.kind == "blob":
         return _blob(store, damage.id)
+    if damage.kind == "mode":
+        close_to_others(os.path.join(store.root, damage.id))
+        return "closed"
     if damage.kind == "index":
         return "removed: it is made again when it is needed"
     if damage.kind == "tree":

@@ -1,0 +1,170 @@
+"""The value of a secret is nowhere but in the step that mounts it: not after success, failure, or a kill."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import subprocess
+import sys
+import tarfile
+import zlib
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Jettison
+from tests.leaks import files_with, found_in, processes_with
+
+Project = Callable[..., Path]
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="steps are mounted, which takes root")
+
+DOCKERFILE = """FROM busybox AS build
+RUN --mount=type=secret,id=token --mount=type=secret,id=key,env=KEY,target=/key \\
+ cat /run/secrets/token && echo " then: $KEY" >&2 && base64 -w0 /run/secrets/token && echo \\
+ && printf 'user:%s' "$(cat /run/secrets/token)" | base64 -w0 && echo && set -x && test -n "$KEY" \\
+ && cat /key /key && echo made >/made
+FROM busybox
+RUN --mount=type=secret,id=key true
+COPY --from=build /made /made
+CMD cat /made
+"""
+
+
+class Given:
+    """Two secrets with values of this test alone: one in a file, and one with lines in a variable."""
+
+    def __init__(self, folder: Path) -> None:
+        self.token = f"tok/{secrets.token_hex(12)}"
+        self.key = f"key+{secrets.token_hex(12)}\nsecond-{secrets.token_hex(12)}"
+        self.values = [self.token, self.key]
+        self.file = folder / "token.txt"
+        self.file.write_text(self.token + "\n")
+        self.folder = folder / "tmp"
+        self.folder.mkdir()
+        self.words = ("--secret", f"id=token,src={self.file}", "--secret", "id=key,env=OUR_KEY")
+        self.env = {"OUR_KEY": self.key, "TMPDIR": str(self.folder)}
+
+
+@pytest.fixture
+def given(tmp_path_factory: pytest.TempPathFactory) -> Given:
+    return Given(tmp_path_factory.mktemp("secrets"))
+
+
+def nowhere(jettison: Jettison, given: Given, *more: Path) -> None:
+    for folder in (jettison.root, given.folder, *more):
+        assert files_with(folder, given.values) == []
+
+
+def test_the_search_finds_what_is_there(given: Given, tmp_path: Path) -> None:
+    """Else the tests below could not fail."""
+    (tmp_path / "plain").write_text("x" * 100 + given.token)
+    (tmp_path / given.key[-20:]).write_text("")
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "plain", "inside")
+    with closing(sqlite3.connect(tmp_path / "db")) as database:
+        database.execute("CREATE TABLE t (data BLOB)")
+        database.execute("INSERT INTO t VALUES (?)", (zlib.compress(given.token.encode()),))
+        database.commit()
+    found = "\n".join(files_with(tmp_path, [given.token, given.key[-20:]]))
+    assert all(name in found for name in ("/plain: ", "/a.tar.gz: ", "/db: ")) and given.key[-20:] in found
+    code = "import time; print('there', flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", code, given.token]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env={"X": given.key}) as process:
+        try:
+            process.stdout.readline()
+            assert len(processes_with("cmdline", [given.token])) == 1
+            assert len(processes_with("environ", [given.key])) == 1
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("mode", ["plain", "tty", "jsonl", "quiet"])
+def test_a_value_is_masked_in_all_output(
+    jettison: Jettison, project: Project, given: Given, mode: str
+) -> None:
+    words = (*given.words, "--progress", mode, "--explain", project(dockerfile=DOCKERFILE))
+    done = jettison.ok("build", "-t", "app", *words, env=given.env)
+    assert found_in(done.text.encode(), given.values) == []
+    if mode in ("plain", "jsonl"):
+        assert "then: ****" in done.text
+        assert done.text.count("****") >= 8
+    if mode == "jsonl":
+        assert jettison.ok("run", "app").out == "made\n"
+        nowhere(jettison, given)
+
+
+def test_a_value_is_in_no_archive_record_or_explanation(
+    jettison: Jettison, project: Project, given: Given, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    out = tmp_path_factory.mktemp("out")
+    outputs = [
+        f"type=oci,dest={out}/oci.tar",
+        f"type=docker,dest={out}/docker.tar",
+        f"type=local,dest={out}/l",
+    ]
+    words = [word for output in outputs for word in ("-o", output)]
+    folder = project(dockerfile=DOCKERFILE)
+    jettison.ok("build", *given.words, *words, "-t", "app", folder, env=given.env)
+    counted = (given.words[0], given.words[1] + ",key=content", *given.words[2:])
+    for value in ("", "more"):
+        given.file.write_text(given.token + value + "\n")
+        words = (*counted, "--progress", "jsonl", "-t", "app", folder)
+        ran = [jettison.ok("build", *words, env=given.env).events("BuildFinished")[0]["ran"] for _ in "12"]
+        assert ran[0] >= 1 and ran[1] == 0
+    why = jettison.ok("why", "-C", folder)
+    assert "the secret token changed" in why.text
+    said = [why, jettison.ok("why", "-C", folder, "--format", "json"), jettison.ok("history", "app")]
+    said.append(jettison.ok("inspect", "app"))
+    assert [found_in(done.text.encode(), given.values) for done in said] == [[]] * len(said)
+    assert (out / "l/made").read_text() == "made\n"
+    nowhere(jettison, given, out)
+
+
+def test_a_value_is_not_in_what_a_failure_says(jettison: Jettison, project: Project, given: Given) -> None:
+    dockerfile = (
+        "FROM busybox\nRUN --mount=type=secret,id=token,required --mount=type=secret,id=key,env=KEY"
+        ' cat /run/secrets/token; echo "$KEY"; cat /run/secrets/token >&2; exit 3\n'
+    )
+    for mode in ("plain", "jsonl"):
+        done = jettison(
+            "build", *given.words, "--progress", mode, project(dockerfile=dockerfile), env=given.env
+        )
+        assert done.code == 1
+        assert "****" in done.text
+        assert found_in(done.text.encode(), given.values) == []
+    nowhere(jettison, given)
+
+
+def test_nothing_is_left_when_the_builder_is_killed(
+    jettison: Jettison, project: Project, given: Given
+) -> None:
+    """While it runs, a value is in no command line; as a variable it is the step's only."""
+    dockerfile = (
+        "FROM busybox\nRUN --mount=type=secret,id=token,env=TOKEN --mount=type=secret,id=key"
+        " cat /run/secrets/key && echo begun && sleep 1000\n"
+    )
+    words = ("--progress", "jsonl", project(dockerfile=dockerfile))
+    process = jettison.start(
+        "build", *given.words, *words, env=given.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    try:
+        seen = b""
+        for line in process.stdout:
+            seen += line
+            if b"begun" in line and b"StepOutput" in line:
+                break
+        assert processes_with("cmdline", given.values) == []
+        assert {line.split()[0] for line in processes_with("environ", [given.token])} <= {"/bin/sh", "sleep"}
+        nowhere(jettison, given)
+    finally:
+        process.kill()
+        process.wait()
+    rest, _ = process.communicate()
+    assert found_in(seen + (rest or b""), given.values) == []
+    nowhere(jettison, given)
+    jettison.ok("build", project(dockerfile="FROM busybox\nRUN true\n"))
+    nowhere(jettison, given)
