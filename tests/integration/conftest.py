@@ -11,19 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from jettison.sandbox import oci
 from jettison.sandbox.base import Sandbox
-from tests.integration.containers import Result, Shell, cgroups, children, make_rootfs, run, shell
+from tests.integration.containers import Result, Shell, cgroups, children, choose, make_rootfs, run, shell
 
 RUNTIMES = [
     pytest.param(name, marks=pytest.mark.skipif(not shutil.which(name), reason=f"{name} is not installed"))
     for name in ("crun", "runc")
-]
+] + [pytest.param("builtin")]
 
 
 @pytest.fixture(params=RUNTIMES)
 def sandbox(request: pytest.FixtureRequest) -> Sandbox:
-    return oci.choose(request.param)
+    return choose(request.param)
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from jettison import kernel
+from jettison.sandbox import oci
 from jettison.sandbox.base import ProcessSpec, Sandbox
+from jettison.sandbox.builtin import BuiltinSandbox
 
 BUSYBOX = "/bin/busybox"
 
@@ -22,6 +24,11 @@ NEEDS = [
     pytest.mark.skipif(not os.path.exists(BUSYBOX), reason="needs /bin/busybox (package busybox-static)"),
     pytest.mark.usefixtures("nothing_left"),
 ]
+
+
+def choose(name: str) -> Sandbox:
+    """A sandbox by its name, a runtime's or "builtin"."""
+    return BuiltinSandbox() if name == "builtin" else oci.choose(name)
 
 
 def make_rootfs(root: Path) -> Path:

@@ -72,12 +72,12 @@ def test_output_that_raises_ends_the_step(sandbox: Sandbox, rootfs: Path, tmp_pa
 BUILDER = """
 import os, sys, threading
 from jettison import kernel
-from jettison.sandbox import oci
+from tests.integration.containers import choose
 from jettison.sandbox.base import ProcessSpec
 spec = ProcessSpec(sys.argv[2], ("/bin/sh", "-c", sys.argv[4]), ("PATH=/bin",))
 show = lambda stream, data: print(data.decode(), end="", flush=True)
 output = show if sys.argv[5] == "shown" else None
-run = lambda: oci.choose(sys.argv[1]).run(spec, output, threading.Event(), sys.argv[3])
+run = lambda: choose(sys.argv[1]).run(spec, output, threading.Event(), sys.argv[3])
 sys.exit(kernel.private_mounts(run))
 """
 
@@ -134,11 +134,11 @@ TERMINAL = """
 import os, sys, threading, fcntl, termios
 os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 from jettison import kernel
-from jettison.sandbox import oci
+from tests.integration.containers import choose
 from jettison.sandbox.base import ProcessSpec
 spec = ProcessSpec(sys.argv[2], ("/bin/sh", "-c", "tty; read line; echo <$line>; exit 4"), ("PATH=/bin",),
     terminal=True)
-run = lambda: oci.choose(sys.argv[1]).run(spec, None, threading.Event(), sys.argv[3])
+run = lambda: choose(sys.argv[1]).run(spec, None, threading.Event(), sys.argv[3])
 status = kernel.private_mounts(run)
 os._exit(status)
 """

@@ -49,7 +49,7 @@ class OciSandbox:
             )
         if os.geteuid() != 0:
             return "mounting needs root, or a user namespace in which this user is root"
-        held = _held_capabilities()
+        held = held_capabilities()
         missing = [
             name for name, bit in (("CAP_SYS_ADMIN", 21), ("CAP_SYS_CHROOT", 18)) if not held >> bit & 1
         ]
@@ -87,8 +87,8 @@ class OciSandbox:
     ) -> int:
         config = config_json(
             spec,
-            held=_held_capabilities(),
-            user_namespace=_in_user_namespace(),
+            held=held_capabilities(),
+            user_namespace=in_user_namespace(),
             seccomp=seccomp,
             raw_filter=self.name.startswith("crun"),
             hook=self._hook(spec),
@@ -101,7 +101,7 @@ class OciSandbox:
         copy = sealed.program(self.path)
         argv = [*_wrapper(), *self._command(work, log, copy), "run", "--bundle", work]
         argv += ["--pid-file", os.path.join(work, "pid"), container]
-        emit = output or _own_stream
+        emit = output or own_stream
         piped = output is not None and not spec.terminal
         try:
             child = process.start(argv, _ENVIRONMENT, piped=piped, own_pids=own_pids, program=copy)
@@ -144,7 +144,7 @@ class OciSandbox:
         command = [path, "--root", os.path.join(work, "state"), "--log", log, "--log-format=json"]
         if self.name.startswith("crun"):
             command.append("--cgroup-manager=disabled")
-        elif _in_user_namespace():
+        elif in_user_namespace():
             command.append("--rootless=true")
         return command
 
@@ -170,7 +170,7 @@ def _wrapper() -> tuple[str, ...]:
     if not setpriv or not unshare or not shell:
         return ()
     wrapper = (setpriv, "--pdeathsig=KILL", shell, *process.GATE, unshare, "--mount-proc")
-    if not _in_user_namespace():
+    if not in_user_namespace():
         return wrapper
     # Where parts of /proc are covered, as in other containers, no new one may be mounted.
     try:
@@ -184,7 +184,8 @@ def _wrapper() -> tuple[str, ...]:
 
 
 @functools.cache
-def _held_capabilities() -> int:
+def held_capabilities() -> int:
+    """The mask of the capabilities that this process may use."""
     with open("/proc/self/status") as file:
         for line in file:
             if line.startswith("CapPrm:"):
@@ -193,7 +194,7 @@ def _held_capabilities() -> int:
 
 
 @functools.cache
-def _in_user_namespace() -> bool:
+def in_user_namespace() -> bool:
     """Whether root here is root of a user namespace only."""
     with open("/proc/self/uid_map") as file:
         return file.read().split() != ["0", "0", "4294967295"]
@@ -241,7 +242,8 @@ def _remove_cgroup(container: str) -> None:
         pass
 
 
-def _own_stream(stream: int, data: bytes) -> None:
+def own_stream(stream: int, data: bytes) -> None:
+    """An `output` that writes to this process's own streams."""
     os.write(stream, data)
 
 

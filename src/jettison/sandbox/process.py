@@ -56,17 +56,27 @@ class Ending:
 
 
 def start(
-    argv: Sequence[str], environment: Mapping[str, str], *, piped: bool, own_pids: bool, program: int = -1
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    piped: bool,
+    own_pids: bool,
+    program: int = -1,
+    path: str = "",
+    files: Sequence[tuple[int, int]] = (),
 ) -> Child:
-    """Start a program by its absolute path. With `piped`, it reads nothing and has its own session.
+    """Start a program by its absolute path: `argv[0]`, or `path`. With `piped`, it reads nothing and has its
+    own session.
 
     `own_pids` makes it the first process of a new PID namespace; `argv` has to pass a `GATE` then.
-    `program` is a file, open as number 6 or above, that the child has as `PROGRAM`. Raises OSError.
+    `program` is a file, open as number 6 or above, that the child has as `PROGRAM`. `files` are others, open as
+    number 10 or above, each with the number below that the child knows it by. Raises OSError.
     """
     over = threading.Event()
     given: list[tuple[int | str, ...]] = [(os.POSIX_SPAWN_DUP2, program, 5)] if program >= 0 else []
+    given += [(os.POSIX_SPAWN_DUP2, ours, theirs) for ours, theirs in files]
     if not piped:
-        return Child(_spawn(argv, environment, given, own_pids, False, over), over)
+        return Child(_spawn([path or argv[0], *argv], environment, given, own_pids, False, over), over)
     out, out_write = os.pipe()
     err, err_write = os.pipe()
     actions: list[tuple[int | str, ...]] = [
@@ -76,7 +86,7 @@ def start(
         *given,  # last, as one of the pipes may have its number
     ]
     try:
-        pid = _spawn(argv, environment, actions, own_pids, True, over)
+        pid = _spawn([path or argv[0], *argv], environment, actions, own_pids, True, over)
     except BaseException:
         os.close(out)
         os.close(err)
@@ -88,20 +98,20 @@ def start(
 
 
 def _spawn(
-    argv: Sequence[str],
+    command: Sequence[str],
     environment: Mapping[str, str],
     actions: list[tuple[int | str, ...]],
     own_pids: bool,
     own_session: bool,
     over: threading.Event,
 ) -> int:
-    """Start a child, with `own_pids` from a thread of its own.
+    """Start a child, with `own_pids` from a thread of its own. `command` is a path, then all of argv.
 
     That thread cannot get back to the outer PID namespace (not even with setns(2), inside a
     user namespace), and has to live as long as the child, which is told to die with it.
     """
     if not own_pids:
-        return _posix_spawn(argv, environment, actions, own_session)
+        return _posix_spawn(command, environment, actions, own_session)
     pids: list[int] = []
     errors: list[BaseException] = []
     ready = threading.Event()
@@ -110,7 +120,7 @@ def _spawn(
         try:
             kernel.unshare(kernel.CLONE_NEWPID)
             with _Gate() as gate:
-                pids.append(_posix_spawn(argv, environment, [*actions, *gate.actions()], own_session))
+                pids.append(_posix_spawn(command, environment, [*actions, *gate.actions()], own_session))
                 ready.set()
                 gate.let_on()
         except BaseException as error:
@@ -167,14 +177,14 @@ class _Gate:
 
 
 def _posix_spawn(
-    argv: Sequence[str],
+    command: Sequence[str],
     environment: Mapping[str, str],
     actions: list[tuple[int | str, ...]],
     own_session: bool,
 ) -> int:
     return os.posix_spawn(
-        argv[0],
-        list(argv),
+        command[0],
+        list(command[1:]),
         environment,
         file_actions=actions,
         setsid=own_session,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+from collections.abc import Iterable
 from typing import Any
 
 _ARCHITECTURES = {
@@ -86,12 +87,21 @@ def _rule(name: str, index: int, value: int, operator: str) -> dict[str, Any]:
 def raw_program() -> str:
     """The filter as a program for the kernel, in base64; "" on machines it has no numbers for."""
     import base64
+
+    return base64.b64encode(packed_program()).decode()
+
+
+@functools.cache
+def packed_program() -> bytes:
+    """The filter as a program for the kernel; b"" on machines it has no numbers for."""
+    return packed(program()) if os.uname().machine == "x86_64" else b""
+
+
+def packed(instructions: Iterable[Instruction]) -> bytes:
+    """Instructions as the kernel reads them."""
     import struct
 
-    if os.uname().machine != "x86_64":
-        return ""
-    packed = b"".join(struct.pack("=HBBI", *instruction) for instruction in program())
-    return base64.b64encode(packed).decode()
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
 
 
 def program() -> list[Instruction]:

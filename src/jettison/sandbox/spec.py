@@ -29,7 +29,7 @@ _GIVEN = (
 )
 _DEFAULT = frozenset(_GIVEN.split())
 
-_MASKED = (
+MASKED = (
     "/proc/acpi",
     "/proc/asound",
     "/proc/interrupts",
@@ -43,7 +43,7 @@ _MASKED = (
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
 )
-_READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
 def config_json(
@@ -67,8 +67,8 @@ def config_json(
     namespaces = ["mount", "pid", "ipc", "uts"] + (["network"] if own_network else [])
     linux: dict[str, Any] = {"namespaces": [{"type": name} for name in namespaces]}
     if not spec.privileged:
-        linux["maskedPaths"] = list(_MASKED)
-        linux["readonlyPaths"] = list(_READ_ONLY)
+        linux["maskedPaths"] = list(MASKED)
+        linux["readonlyPaths"] = list(READ_ONLY)
         if seccomp:
             linux["seccomp"] = rules()
     document: dict[str, Any] = {
@@ -96,12 +96,17 @@ def config_json(
         ) from error
 
 
-def _process(spec: ProcessSpec, held: int) -> dict[str, Any]:
-    names = [
-        "CAP_" + name
+def given_capabilities(spec: ProcessSpec, held: int) -> list[int]:
+    """The numbers of the capabilities that root of a step may have: those of Docker, or all that are `held`."""
+    return [
+        number
         for number, name in enumerate(_CAPABILITIES)
         if held >> number & 1 and (spec.privileged or name in _DEFAULT)
     ]
+
+
+def _process(spec: ProcessSpec, held: int) -> dict[str, Any]:
+    names = ["CAP_" + _CAPABILITIES[number] for number in given_capabilities(spec, held)]
     own = names if spec.uid == 0 else []
     groups = dict.fromkeys((spec.gid, *spec.groups))
     return {
