@@ -61,7 +61,7 @@ class BuiltinSandbox:
             return f"this process lacks {' and '.join(missing)}; the built-in sandbox cannot set a step apart"
         if sealed.program(sys.executable) < 0:
             return (
-                f"the program {sys.executable or 'python3'} cannot be copied to memory and started from there, "
+                f"the program {sys.executable or 'python3'} cannot be started from a copy in memory, "
                 "which keeps steps from writing to it (see the setting vm.memfd_noexec)"
             )
         return ""

@@ -1,10 +1,10 @@
 """Sets up one process in one root filesystem, and becomes it: the built-in sandbox's child program.
 
-With `inner_root` and `inner_terminal` it stands alone: Python's standard library and the kernel, no other part
-of jettison, no other program. `BuiltinSandbox` hands over its code, starts it as the first process of a
-PID namespace, and gives it a document of what to do (`sandbox/builtin.py`). It makes the other namespaces
-and a second child, the step, and waits for that one: whenever this process is gone, the kernel ends all that
-the step has started. To see what it would do, by hand: `python -m jettison.sandbox.inner --print SPEC.json`.
+With `inner_root` and `inner_terminal` it stands alone: Python's standard library and the kernel, no other
+part of jettison, no other program. `BuiltinSandbox` hands over its code, starts it as the first process of
+a PID namespace, and gives it a document of what to do (`sandbox/builtin.py`). It makes the other namespaces
+and a second child, the step, and waits for that one: whenever this process is gone, the kernel ends all
+that the step has started. `python -m jettison.sandbox.inner --print SPEC.json` shows what it would do.
 
 The numbers of its open files: 3 and 4 are the gate of `sandbox/process.py`, 7 is where it says why
 the step could not be started. Every module that is imported costs each step some milliseconds: so there is
@@ -18,10 +18,10 @@ import errno
 import os
 import struct
 import sys
-from typing import TYPE_CHECKING
 
 from jettison.sandbox.inner_root import call, parts, set_up_root
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
@@ -96,9 +96,11 @@ def install(filters: list[bytes]) -> None:
 def execute(args: list[str], variables: dict[bytes, bytes]) -> NoReturn:
     """Become the program. Raises OSError with the words of `sandbox/complaints.py`."""
     name = args[0]
-    places = [name] if "/" in name else [
-        f"{folder or '.'}/{name}" for folder in os.fsdecode(variables.get(b"PATH", b"")).split(":")
-    ]
+    places = (
+        [name]
+        if "/" in name
+        else [f"{folder or '.'}/{name}" for folder in os.fsdecode(variables.get(b"PATH", b"")).split(":")]
+    )
     for path in places:
         if os.path.isfile(path) and os.access(path, os.X_OK, effective_ids=True):
             break
@@ -109,7 +111,11 @@ def execute(args: list[str], variables: dict[bytes, bytes]) -> NoReturn:
     try:
         os.execve(path, args, variables)
     except OSError as error:
-        what = "exec format error" if error.errno == errno.ENOEXEC else f"exec container process `{path}`: {error.strerror}"
+        what = (
+            "exec format error"
+            if error.errno == errno.ENOEXEC
+            else f"exec container process `{path}`: {error.strerror}"
+        )
         raise OSError(error.errno, what) from None
 
 
@@ -180,8 +186,8 @@ def launch(spec: dict[str, Any]) -> NoReturn:
 
 def describe(spec: dict[str, Any]) -> str:
     """What would be done, a line for each thing. Values of variables are left out: they may be secrets."""
-    lines = [f"namespaces: mount pid ipc uts cgroup{' network' * spec['own_network']}", f"root: {spec['root']}"]
-    lines += map(str, parts(spec))
+    lines = [f"namespaces: mount pid ipc uts cgroup{' network' * spec['own_network']}"]
+    lines += [f"root: {spec['root']}", *map(str, parts(spec))]
     lines += [f"host name {spec['hostname']}, user {spec['uid']}:{spec['gid']}, groups {spec['groups']}"]
     lines += [f"capabilities: effective {spec['effective']:#x}, dropped for good {spec['dropped']}"]
     lines += [f"system call filters: {len(spec['filters'])}", f"in {spec['cwd']}: {spec['args']}"]

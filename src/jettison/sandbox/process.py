@@ -69,8 +69,8 @@ def start(
     own session.
 
     `own_pids` makes it the first process of a new PID namespace; `argv` has to pass a `GATE` then.
-    `program` is a file, open as number 6 or above, that the child has as `PROGRAM`. `files` are others, open as
-    number 10 or above, each with the number below that the child knows it by. Raises OSError.
+    `program` is a file, open as number 6 or above, that the child has as `PROGRAM`. `files` are others,
+    open as number 10 or above, each with the number below that the child knows it by. Raises OSError.
     """
     over = threading.Event()
     given: list[tuple[int | str, ...]] = [(os.POSIX_SPAWN_DUP2, program, 5)] if program >= 0 else []

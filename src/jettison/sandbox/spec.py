@@ -97,7 +97,7 @@ def config_json(
 
 
 def given_capabilities(spec: ProcessSpec, held: int) -> list[int]:
-    """The numbers of the capabilities that root of a step may have: those of Docker, or all that are `held`."""
+    """The numbers of the capabilities that root of a step has: those of Docker, or all that are `held`."""
     return [
         number
         for number, name in enumerate(_CAPABILITIES)
