@@ -1,8 +1,8 @@
 """The Python API: `jettison.build(...)`. The command line is a thin layer over the same request and result.
 
-As root a build runs in this process. For an ordinary user it runs in a child process inside a
-user namespace (`jettison.worker`), because the caller's own process must not change; events, result
-and errors come back as the same types.
+As root a build runs in this process. For an ordinary user, and for root that may not mount, it runs in a
+child process inside a user namespace (`jettison.worker`), because the caller's own process must not
+change; events, result and errors come back as the same types.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def build(
     hosts: Iterable[str] = (),
     environment: Mapping[str, str] | None = None,
     runtime: str = "",
+    isolation: str = "",
     on_event: Emit | None = None,
     cancel: threading.Event | None = None,
     root: PathLike | None = None,
@@ -77,6 +78,7 @@ def build(
         cache_mounts={name: os.path.abspath(folder) for name, folder in (cache_mounts or {}).items()},
         explain=explain, platform=platform,
         pull=pull, push=push, load=load, jobs=jobs, network=network, runtime=runtime,
+        isolation=isolation,
         compression=compression, compression_level=compression_level, max_size=max_size, max_waste=max_waste,
         environment=_environment(environment),
     )  # fmt: skip
@@ -99,10 +101,13 @@ def build_request(
             _environment(request.environment or None),
             root=os.fspath(root) if root is not None else "",
             runtime=request.runtime,
+            isolation=request.isolation,
         )
     emit = _one_at_a_time(on_event) if on_event is not None else ignore
     cancel = cancel if cancel is not None else threading.Event()
-    if os.geteuid() != 0:
+    from jettison.sandbox import identity
+
+    if not identity.settled(identity.checked(request.isolation or config.isolation)):
         from jettison.worker import build_in_worker
 
         return build_in_worker(request, config, emit, cancel)

@@ -1,7 +1,7 @@
 """A build from beginning to end: contexts → Dockerfile → stages → vertices → layers → images.
 
 This is the page to read first. It is also the only place that names concrete
-back ends: the local store, the local executor, the OCI runtimes, the exporters.
+back ends: the local store, the local executor, the exporters.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from jettison.checks import checks_of
 from jettison.config import Config
 from jettison.dataclass import dataclass
-from jettison.errors import JettisonError, NotFound, SandboxError
+from jettison.errors import JettisonError, NotFound
 from jettison.events import BuildFinished, BuildStarted, Emit, StepProgress, Warned
 from jettison.executor.contexts import Context, ContextCopies, open_context_of
 from jettison.executor.load import idle_cores
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from jettison.executor.remote import Remotes
     from jettison.executor.run import RunSettings
     from jettison.oci.registry.access import RegistryAccess
-    from jettison.sandbox.base import Sandbox
 
 _MOST_STEPS = 16
 """Steps side by side, where most of them leave their cores idle."""
@@ -187,7 +186,7 @@ def _made(
         graph=graph,
         copies=ContextCopies(store, opened, chosen),
         packing=chosen,
-        run_settings=cache(lambda: _run_settings(request, config, plan, secrets)),
+        run_settings=cache(lambda: _run_settings(request, config, plan, secrets, emit)),
         emit=emit,
         cancel=cancel,
         remotes=remotes,
@@ -335,25 +334,21 @@ def _remotes(
     )
 
 
-def _run_settings(request: BuildRequest, config: Config, plan: Plan, secrets: Secrets) -> RunSettings:
+def _run_settings(
+    request: BuildRequest, config: Config, plan: Plan, secrets: Secrets, emit: Emit
+) -> RunSettings:
     from jettison.executor.run import CacheMounts, RunSettings
-    from jettison.sandbox.oci import choose
+    from jettison.sandbox.ladder import chooser
 
+    isolation, runtime = request.isolation or config.isolation, request.runtime or config.runtime
     return RunSettings(
-        sandbox=cache(lambda: _usable(choose(request.runtime or config.runtime))),
+        sandbox=chooser(isolation, runtime, emit),
         secrets=secrets,
         proxies=plan.proxies,
         ssh=agent_sockets(request),
         resolv_conf=_resolv_conf(),
         cache_mounts=CacheMounts(request.cache_mounts, request.no_cache_mounts),
     )
-
-
-def _usable(sandbox: Sandbox) -> Sandbox:
-    problem = sandbox.check()
-    if problem:
-        raise SandboxError(f"RUN cannot be carried out here: {problem}")
-    return sandbox
 
 
 def _resolv_conf() -> bytes | None:

@@ -28,6 +28,8 @@ class Config:
 
     root: str
     runtime: str = ""
+    isolation: str = ""
+    """How RUN is kept apart, as --isolation takes it; "" is the best way that there is."""
     registries: Mapping[str, RegistryConfig] = field(default_factory=dict)
     ca_bundle: str = ""
     read_timeout: float = 60.0
@@ -41,6 +43,7 @@ def load(
     *,
     root: str = "",
     runtime: str = "",
+    isolation: str = "",
     file: str = "",
     cache_max: str = "",
 ) -> Config:
@@ -59,6 +62,8 @@ def load(
         config = replace(config, root=value)
     if value := environment.get("JETTISON_RUNTIME"):
         config = replace(config, runtime=value)
+    if value := environment.get("JETTISON_ISOLATION"):
+        config = replace(config, isolation=value)
     if value := environment.get("SSL_CERT_FILE"):
         config = replace(config, ca_bundle=value)
     if value := environment.get("JETTISON_READ_TIMEOUT"):
@@ -71,6 +76,7 @@ def load(
         config,
         root=os.path.abspath(os.path.expanduser(root or config.root)),
         runtime=runtime or config.runtime,
+        isolation=isolation or config.isolation,
         cache_max=_size("--cache-max", cache_max) if cache_max else config.cache_max,
     )
 
@@ -107,6 +113,8 @@ def _from_file(config: Config, path: str) -> Config:
             config = replace(config, root=value)
         elif key == "runtime" and isinstance(value, str):
             config = replace(config, runtime=value)
+        elif key == "isolation" and isinstance(value, str):
+            config = replace(config, isolation=value)
         elif key == "ca_bundle" and isinstance(value, str):
             config = replace(config, ca_bundle=value)
         elif key == "read_timeout":
@@ -119,7 +127,7 @@ def _from_file(config: Config, path: str) -> Config:
         else:
             raise ConfigError(
                 f"{path}: {key!r} is no setting, or has the wrong type",
-                hint="settings: root, runtime, ca_bundle, read_timeout, cache_max;"
+                hint="settings: root, runtime, isolation, ca_bundle, read_timeout, cache_max;"
                 " [registry.NAME]: mirrors, insecure",
             )
     return config

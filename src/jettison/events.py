@@ -109,6 +109,22 @@ class StepExplained(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class IsolationChosen(Event):
+    """How RUN is kept apart, told when the first one begins.
+
+    `isolation` is the rung, as --isolation takes it.
+    `sandbox` is the runtime or sandbox, `identity` who the build is: root, rootless, single-id. `reason`
+    says why it is no better one: "" for the best, and for one that was `asked_for`.
+    """
+
+    isolation: str
+    sandbox: str
+    identity: str
+    reason: str
+    asked_for: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Warned(Event):
     """Something that deserves a look but stops nothing."""
 

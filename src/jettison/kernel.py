@@ -10,7 +10,8 @@ import functools
 import os
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:
     import ctypes
@@ -33,6 +34,12 @@ CLONE_NEWNS = 0x20000
 CLONE_NEWCGROUP = 0x2000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
+
+CAP_SYS_CHROOT = 18
+CAP_SYS_ADMIN = 21
+
+_CAPABILITY_VERSION_3 = 0x20080522
+_PR_CAPBSET_DROP = 24
 
 _GET_FLAGS = 0x80086601
 _SET_FLAGS = 0x40086602
@@ -141,18 +148,17 @@ def private_mounts(fn: Callable[[], T]) -> T:
     """Run `fn` in a fresh thread with a mount namespace of its own; give its result or raise its exception.
 
     Mounts made inside vanish with the thread, and so with a killed process; working folder and umask are
-    private to the thread too. Children started inside share the namespace. Raises
-    OSError when this process may not make one.
+    private to the thread too. Children started inside share the namespace. Where this process may
+    not make one, `fn` runs in a thread that cannot mount anything (`may_mount` says so), and its working
+    folder may be everybody's. Raises OSError when making one fails for another reason.
     """
     results: list[T] = []
     errors: list[BaseException] = []
 
     def body() -> None:
         try:
-            unshare(CLONE_NEWNS | CLONE_FS)
-            # Slave, not private: nothing leaks out, yet a disk unmounted outside is not held here.
-            mount("none", "/", "", MS_REC | MS_SLAVE)
-            _hide_old_cgroups()
+            if _leave_mounts():
+                _hide_old_cgroups()
             results.append(fn())
         except BaseException as error:
             errors.append(error)
@@ -163,6 +169,54 @@ def private_mounts(fn: Callable[[], T]) -> T:
     if errors:
         raise errors[0]
     return results[0]
+
+
+def may_mount() -> bool:
+    """Whether the calling thread has CAP_SYS_ADMIN. Inside `private_mounts`: whether mounts are private."""
+    return bool(capabilities() >> CAP_SYS_ADMIN & 1)
+
+
+def capabilities(mask: Literal["CapEff", "CapPrm", "CapBnd"] = "CapEff") -> int:
+    """The calling thread's capabilities, a bit for each; 0 where there is no /proc."""
+    try:
+        with open("/proc/thread-self/status", "rb") as file:
+            return int(file.read().partition(f"\n{mask}:\t".encode())[2][:16], 16)
+    except (OSError, ValueError):
+        return 0
+
+
+def _leave_mounts() -> bool:
+    """Give the calling thread its own mount namespace, or take from it what it could mount with."""
+    try:
+        unshare(CLONE_NEWNS | CLONE_FS)
+        # Slave, not private: nothing leaks out, yet a disk unmounted outside is not held here.
+        mount("none", "/", "", MS_REC | MS_SLAVE)
+        return True
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EACCES, errno.ENOSYS):
+            raise
+    # Where system calls are filtered, even what takes no right may be refused.
+    with suppress(OSError):
+        unshare(CLONE_FS)
+    if may_mount():
+        _give_up_mounting()
+    return False
+
+
+def _give_up_mounting() -> None:
+    """Take CAP_SYS_ADMIN from the calling thread and its children: what they mount would be the machine's."""
+    import ctypes
+
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    sets = (ctypes.c_uint32 * 6)()
+    if _libc().capget(header, sets) != 0:
+        raise _fail("capget")
+    for lower_half in range(3):
+        sets[lower_half] &= ~(1 << CAP_SYS_ADMIN)
+    # Root's children get all of the bounding set when they execute a program.
+    prctl(_PR_CAPBSET_DROP, CAP_SYS_ADMIN)
+    if _libc().capset(header, sets) != 0:
+        raise _fail("capset")
 
 
 def _hide_old_cgroups() -> None:

@@ -78,6 +78,8 @@ class BuildRequest:
     environment: dict[str, str] = field(default_factory=dict)
     """The caller's variables: for --build-arg NAME, secrets and SOURCE_DATE_EPOCH."""
     runtime: str = ""
+    isolation: str = ""
+    """"" is what the configuration says; `sandbox.identity.ISOLATIONS` has the others."""
     push: bool = False
     load: bool = False
     compression: str = ""

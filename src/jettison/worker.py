@@ -33,7 +33,7 @@ def build_in_worker(
         raise UsageError("the API does not write to standard output", hint="name a file as dest")
     document = {"request": wire.request_to_json(request), "config": config_to_json(config)}
     child = subprocess.Popen(
-        [sys.executable, "-m", "jettison.worker"],
+        [sys.executable, "-m", "jettison.worker", request.isolation or config.isolation],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**variables(), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -88,6 +88,7 @@ def config_to_json(config: Config) -> dict[str, Any]:
     return {
         "root": config.root,
         "runtime": config.runtime,
+        "isolation": config.isolation,
         "registries": registries,
         "ca_bundle": config.ca_bundle,
         "read_timeout": config.read_timeout,
@@ -100,12 +101,19 @@ def config_from_json(data: dict[str, Any]) -> Config:
         name: RegistryConfig(tuple(mirrors), insecure)
         for name, (mirrors, insecure) in data["registries"].items()
     }
-    return Config(data["root"], data["runtime"], registries, data["ca_bundle"], data["read_timeout"])
+    return Config(
+        data["root"],
+        data["runtime"],
+        data["isolation"],
+        registries,
+        data["ca_bundle"],
+        data["read_timeout"],
+    )
 
 
 def main() -> int:
     """The child's part."""
-    if os.geteuid() != 0 and (status := _enter()):
+    if status := _enter(sys.argv[1]):
         return status
     # Whatever a library prints must not get between the lines of the protocol.
     out = os.fdopen(os.dup(1), "w", encoding="ascii")
@@ -139,12 +147,12 @@ def main() -> int:
     return 0
 
 
-def _enter() -> int:
-    """Go on in a user namespace, in a child. Gives 1 when that cannot be done."""
-    from jettison.sandbox import rootless
+def _enter(isolation: str) -> int:
+    """Go on as who can give an isolation. Gives 1 when that cannot be done."""
+    from jettison.sandbox import identity
 
     try:
-        rootless.become_root()
+        identity.become(isolation)
         return 0
     except JettisonError as error:
         sys.stdout.write(json.dumps({"error": wire.error_to_json(error)}) + "\n")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jettison.cli.build_options import COMMAND
 from jettison.cli.options import FALSE, TRUE, Parsed, parse
 from jettison.cli.outputs import parse_output, parse_secret
+from jettison.cli.unprivileged import enter
 from jettison.errors import UsageError
 from jettison.request import BuildRequest, Output, Reader
 
@@ -32,9 +33,11 @@ def run(console: Console, argv: list[str]) -> int:
         console.environment,
         root=parsed.last("root"),
         runtime=parsed.last("runtime"),
+        isolation=parsed.last("isolation"),
         file=parsed.last("config"),
         cache_max=parsed.last("cache-max"),
     )
+    enter(console, settings.isolation)
     if method != "build":
         from jettison.cli.checking import call
 
@@ -124,6 +127,7 @@ def request_of(parsed: Parsed, console: Console) -> BuildRequest:
         hosts=tuple(map(_host, parsed.all("add-host"))),
         environment=dict(console.environment),
         runtime=parsed.last("runtime"),
+        isolation=parsed.last("isolation"),
         push=parsed.has("push"),
         load=load,
         compression=parsed.last("compression"),

@@ -6,6 +6,12 @@ from jettison.cli.options import Command, Option
 
 ROOT = Option(("--root",), "folder of the local store", "DIR")
 CONFIG = Option(("--config",), "configuration file (TOML)", "FILE")
+ISOLATION = Option(
+    ("--isolation",),
+    "how RUN is kept apart: auto (default: the best there is), root, rootless, single-id, builtin,"
+    " chroot or none; jettison doctor tells what this machine has",
+    "NAME",
+)
 
 _OPTIONS = (
     Option(("--file", "-f"), "the Dockerfile (default: PATH/Dockerfile; -: standard input)", "FILE"),
@@ -89,6 +95,7 @@ _OPTIONS = (
     Option(("--call",), "build nothing; METHOD is check, targets or outline", "METHOD[,format=FORMAT]"),
     Option(("--format",), "format of --check and --call: text or json", "FORMAT"),
     Option(("--runtime",), "OCI runtime for RUN: crun, runc or a path", "NAME"),
+    ISOLATION,
     Option(("--cache-max",), "most that the store may take on the disk: 20G, 15% or none", "SIZE"),
     ROOT,
     CONFIG,
@@ -100,7 +107,6 @@ _IGNORED = (
     Option(("--force-rm",), note="no containers are left behind in any case"),
     Option(("--compress",), note="the build context is not transferred"),
     Option(("--builder",), metavar="NAME", note=_DAEMON),
-    Option(("--isolation",), metavar="MODE", note="it is an option of Windows"),
     Option(("--disable-content-trust",), note="content trust is not used"),
     Option(("--cache-from",), metavar="SPEC", repeat=True, note="the cache of the local store is used"),
     Option(("--allow",), metavar="NAME", repeat=True, note="there is no daemon that must allow it"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jettison.cli.build_options import CONFIG, ROOT
 from jettison.cli.options import Parsed
+from jettison.cli.unprivileged import enter
 from jettison.dataclass import dataclass
 from jettison.errors import NotFound, UsageError
 
@@ -43,8 +44,10 @@ def opened(console: Console, parsed: Parsed) -> Iterator[Local]:
         console.environment,
         root=parsed.last("root"),
         runtime=parsed.last("runtime"),
+        isolation=parsed.last("isolation"),
         file=parsed.last("config"),
     )
+    enter(console, settings.isolation)
     access = access_from(settings, console.environment)
     with Store.open(settings.root) as store:
         store.fetch = lambda blob, origin: fetch_blob(store, blob, origin, access)

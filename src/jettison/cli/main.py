@@ -34,31 +34,19 @@ COMMANDS = {
     "check-store": "look for damage in the local store, and repair it",
     "pull": "fetch an image from a registry",
     "push": "send an image to a registry",
+    "doctor": "tell how RUN is isolated on this machine, and what would make it better",
     "version": "show the version",
 }
 """The commands and their summaries; each is a module of this package with COMMAND and run()."""
-
-WITHOUT_STORE = ("lint", "graph", "version")
 
 _CANCELLED = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 
 
 def entry() -> None:
     """The console script. Ends the process."""
-    argv = sys.argv[1:]
-    environment: Mapping[str, str] = os.environ
-    if os.geteuid() != 0 and _needs_store(argv):
-        from jettison.cli.unprivileged import enter
-
-        environment = enter()
-    status = main(argv, environment, sys.stdin, sys.stdout, sys.stderr)
+    status = main(sys.argv[1:], os.environ, sys.stdin, sys.stdout, sys.stderr)
     # Nothing that interpreter shutdown could still do is worth its milliseconds.
     os._exit(status)
-
-
-def _needs_store(argv: list[str]) -> bool:
-    known = bool(argv) and argv[0] in COMMANDS and argv[0] not in WITHOUT_STORE
-    return known and "--help" not in argv and "-h" not in argv
 
 
 def main(

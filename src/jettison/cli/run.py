@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Literal
 
+from jettison.cli.build_options import ISOLATION
 from jettison.cli.local import STORE_OPTIONS, Local, find, opened, platform_of
 from jettison.cli.options import Command, Option, Parsed, parse
 from jettison.errors import UsageError
@@ -49,6 +50,7 @@ An image that is not in the local store is pulled.
         Option(("--privileged",), "all capabilities and devices"),
         Option(("--platform",), "platform of an image that is pulled", "PLATFORM"),
         Option(("--runtime",), "OCI runtime: crun, runc or a path", "NAME"),
+        ISOLATION,
         *STORE_OPTIONS,
         Option(("--rm",)),
         Option(("--init",), note="the process is watched by the runtime"),
@@ -90,18 +92,19 @@ def run(console: Console, argv: list[str]) -> int:
             "-t needs a terminal as standard input", hint="leave it out in scripts; -i is enough"
         )
     from jettison import container
-    from jettison.sandbox.oci import choose
+    from jettison.kernel import private_mounts
+    from jettison.sandbox.ladder import choose
 
     with opened(console, parsed) as local:
         config = _image(local, parsed)
-        sandbox = choose(local.settings.runtime)
+        rung = private_mounts(lambda: choose(local.settings.isolation, local.settings.runtime))
         console.stdout.flush()
         console.stderr.flush()
         if not parsed.has("interactive") and not request.terminal:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         forward = container.forwarder(console.cancel, _sent_by_terminal)
         console.on_signal = forward
-        return container.run(local.store, config, request, sandbox, console.cancel)
+        return container.run(local.store, config, request, rung.sandbox, console.cancel)
 
 
 def _sent_by_terminal(number: int) -> bool:

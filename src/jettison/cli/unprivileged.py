@@ -1,25 +1,27 @@
-"""An ordinary user's command goes on inside a user namespace."""
+"""A command goes on as who can build: an ordinary user's inside a user namespace."""
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from jettison.sandbox import identity
+
+if TYPE_CHECKING:
+    from jettison.cli.console import Console
 
 
-def enter() -> Mapping[str, str]:
-    """Come back as root of a user namespace, in a child process, with the variables to use there.
+def enter(console: Console, isolation: str) -> None:
+    """Come back as who `isolation` needs, perhaps in a child process. Before the store is opened.
 
-    When that cannot be done, say why and end this process.
+    Raises SandboxError, and UsageError for an isolation that is none.
     """
-    from jettison.errors import JettisonError
-    from jettison.sandbox import rootless
+    isolation = identity.checked(isolation)
+    if identity.settled(isolation):
+        return
+    from jettison.sandbox.rootless import MARK
 
-    try:
-        rootless.become_root(marked=rootless.MARK in os.environ)
-    except JettisonError as error:
-        from jettison.cli.console import Console
-        from jettison.cli.failure import tell
-
-        os._exit(tell(Console(os.environ, sys.stdin, sys.stdout, sys.stderr), error))
-    return {**os.environ, rootless.MARK: "1"}
+    user = os.geteuid() != 0
+    identity.become(isolation, marked=MARK in console.environment)
+    if user:
+        console.environment = {**console.environment, MARK: "1"}

@@ -95,6 +95,7 @@ def run(
     with store.new_work_dir(beside=True) as work:
 
         def inside() -> int:
+            sandbox = settings.sandbox()
             with ExitStack() as stack:
                 rootfs = stack.enter_context(mounted(store, base, work.upper, work.work, targets.missing))
                 mounts = StepMounts(store, vertex, op, inputs, settings, f"{work.path}/mounts", stack, cancel)
@@ -114,7 +115,7 @@ def run(
                 runtime = f"{work.path}/runtime"
                 os.mkdir(runtime, 0o700)
                 with settings.secrets.masked_output(heard) as hidden:
-                    return settings.sandbox().run(spec, hidden, cancel, runtime)
+                    return sandbox.run(spec, hidden, cancel, runtime)
 
         try:
             status = private_mounts(inside)

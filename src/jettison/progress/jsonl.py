@@ -27,6 +27,7 @@ _TYPES: dict[str, Any] = {
         events.StepProgress,
         events.StepFinished,
         events.StepExplained,
+        events.IsolationChosen,
         events.Warned,
         events.Exported,
         events.BuildFinished,

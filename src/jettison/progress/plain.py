@@ -12,6 +12,7 @@ from jettison.events import (
     ContextFetched,
     Event,
     Exported,
+    IsolationChosen,
     StepExplained,
     StepFinished,
     StepOutput,
@@ -87,6 +88,8 @@ class Plain:
                 return [fetched(event)]
             case StepExplained():
                 return [explained(event)]
+            case IsolationChosen():
+                return isolated(event)
             case Warned():
                 return [warning(event)]
             case Exported():
@@ -155,6 +158,13 @@ def fetched(event: ContextFetched) -> str:
 def explained(event: StepExplained) -> str:
     """Why a step ran."""
     return f"why {event.name}: {'; '.join(event.reasons)}"
+
+
+def isolated(event: IsolationChosen) -> list[str]:
+    """How RUN is kept apart, unless it is the best way there is or was asked for."""
+    if event.isolation in ("root", "rootless") or event.asked_for:
+        return []
+    return [f"isolation of RUN: {event.isolation} (jettison doctor tells more): {event.reason}"]
 
 
 def warning(event: Warned) -> str:

@@ -14,6 +14,7 @@ from jettison.events import (
     ContextFetched,
     Event,
     Exported,
+    IsolationChosen,
     StepExplained,
     StepFinished,
     StepOutput,
@@ -22,7 +23,16 @@ from jettison.events import (
     Warned,
 )
 from jettison.progress.lines import LineBuffer, duration, size_text
-from jettison.progress.plain import explained, exported, failure_of, fetched, finished, started, warning
+from jettison.progress.plain import (
+    explained,
+    exported,
+    failure_of,
+    fetched,
+    finished,
+    isolated,
+    started,
+    warning,
+)
 
 _REFRESH = 0.1
 _FIRST = 0.15
@@ -100,6 +110,8 @@ class Terminal:
                 return [self._paint(f"  {fetched(event)}", _DIM)]
             case StepExplained():
                 return [self._paint(explained(event), _DIM)]
+            case IsolationChosen():
+                return [self._paint(line, _DIM) for line in isolated(event)]
             case Warned():
                 return [self._paint(warning(event), _YELLOW)]
             case Exported():

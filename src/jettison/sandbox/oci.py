@@ -27,7 +27,7 @@ def choose(runtime: str = "", search_path: str = SEARCH_PATH) -> Sandbox:
     Never fails; what is wrong comes from `check`.
     """
     for name in [runtime] if runtime else ["crun", "runc"]:
-        path = _which(name, search_path)
+        path = find_program(name, search_path)
         if path:
             return OciSandbox(os.path.basename(path), path)
     return OciSandbox(runtime or "crun", "")
@@ -149,7 +149,8 @@ class OciSandbox:
         return command
 
 
-def _which(name: str, search_path: str) -> str:
+def find_program(name: str, search_path: str = SEARCH_PATH) -> str:
+    """The path of a program, by name or path; "" when there is none."""
     if "/" in name:
         path = os.path.abspath(name)
         return path if os.access(path, os.X_OK) and os.path.isfile(path) else ""
@@ -166,7 +167,7 @@ def _wrapper() -> tuple[str, ...]:
 
     Empty where the tools (util-linux) or the right to mount /proc are missing.
     """
-    setpriv, unshare, shell = (_which(name, SEARCH_PATH) for name in ("setpriv", "unshare", "sh"))
+    setpriv, unshare, shell = (find_program(name) for name in ("setpriv", "unshare", "sh"))
     if not setpriv or not unshare or not shell:
         return ()
     wrapper = (setpriv, "--pdeathsig=KILL", shell, *process.GATE, unshare, "--mount-proc")

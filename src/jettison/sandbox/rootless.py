@@ -1,15 +1,19 @@
 """Root without being root: this process goes on as a child inside a user namespace of its own.
 
-The child has uid 0 there, mapped to the user who started it, and the user's
-subordinate ids (subuid(5), subgid(5)) from 1 on, written by newuidmap and newgidmap. It has
-a mount and a cgroup namespace too. The parent stays to pass signals in and the exit status out.
+The child has uid 0 there. Which ids it has beside that depends on who this process is:
+
+- a user with subordinate ids (subuid(5), subgid(5)) has those, from 1 on, written by newuidmap and newgidmap;
+- any user can have its own id as 0, and no other;
+- root that lacks the right to mount can have all ids that it has, under their own numbers.
+
+The child has a mount and a cgroup namespace too. The parent stays to pass signals in and the exit status out.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from jettison import kernel
@@ -63,11 +67,59 @@ def become_root(*, marked: bool = False) -> None:
         return
     if marked:
         raise SandboxError(f"{MARK} is set, but this process is not root", hint=f"unset {MARK}")
-    if threading.active_count() > 1:
-        raise SandboxError("cannot enter a user namespace: this process has threads")
     tools = [_tool("newuidmap"), _tool("newgidmap")]
     maps = _maps(os.geteuid(), os.getegid())
-    _fork(tools, maps)
+
+    def write(child: int) -> None:
+        for tool, words in zip(tools, maps, strict=True):
+            _write_map(tool, child, words)
+
+    _fork(write)
+
+
+def become_single() -> None:
+    """As `become_root`, but with one id alone: no program and no setting is needed. Raises SandboxError."""
+    uid, gid = os.geteuid(), os.getegid()
+    _fork(lambda child: _write_own_maps(child, f"0 {uid} 1\n", f"0 {gid} 1\n", groups=False))
+
+
+def become_root_of_all() -> None:
+    """As `become_root`, for root without the right to mount: all ids that there are stay what they are.
+
+    Takes CAP_SETUID, CAP_SETGID and CAP_SETFCAP. Raises SandboxError.
+    """
+    uids, gids = same_ids(_read("/proc/self/uid_map")), same_ids(_read("/proc/self/gid_map"))
+    _fork(lambda child: _write_own_maps(child, uids, gids, groups=True))
+
+
+def same_ids(own_map: str) -> str:
+    """The map that gives a child of this namespace all of its ids, from this namespace's own map.
+
+    The first id stands alone, so that the map never looks like the one of no namespace.
+    """
+    lines = []
+    for line in own_map.splitlines():
+        first, _, count = map(int, line.split())
+        lines.append(f"{first} {first} 1\n")
+        if count > 1:
+            lines.append(f"{first + 1} {first + 1} {count - 1}\n")
+    return "".join(lines)
+
+
+def subordinate_problems(uid: int, gid: int) -> list[SandboxError]:
+    """Why a user cannot have subordinate ids, as far as files tell."""
+    out: list[SandboxError] = []
+    for name in ("newuidmap", "newgidmap"):
+        try:
+            _tool(name)
+        except SandboxError as error:
+            out.append(error)
+            break
+    try:
+        _maps(uid, gid)
+    except SandboxError as error:
+        out.append(error)
+    return out
 
 
 def _tool(name: str) -> str:
@@ -127,9 +179,15 @@ def map_arguments(own: int, ranges: Sequence[Range]) -> list[str]:
     return words
 
 
-def _fork(tools: Sequence[str], maps: Sequence[Sequence[str]]) -> None:
-    """Come back in the child. The two speak through pipes: an empty line of the child means ready."""
+def _fork(write_maps: Callable[[int], None]) -> None:
+    """Come back in the child. The two speak through pipes: an empty line of the child means ready.
+
+    `write_maps` gets the child's process id. Raises SandboxError in this process, which is as it was then.
+    """
     import signal
+
+    if threading.active_count() > 1:
+        raise SandboxError("cannot enter a user namespace: this process has threads")
 
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _passed_on() | {signal.SIGCHLD})
     child_says, to_parent = os.pipe()
@@ -146,12 +204,12 @@ def _fork(tools: Sequence[str], maps: Sequence[Sequence[str]]) -> None:
     os.close(parent_says)
     try:
         _expect_ready(child_says)
-        for tool, words in zip(tools, maps, strict=True):
-            _write_map(tool, child, words)
+        write_maps(child)
         os.write(to_child, b"\n")
         _expect_ready(child_says)
     except BaseException:
         os.close(to_child)
+        os.close(child_says)
         os.waitpid(child, 0)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         raise
@@ -219,6 +277,29 @@ def _write_map(tool: str, child: int, words: Sequence[str]) -> None:
             hint=f"{tool} must be setuid root (or have the capability for it), and the lines in /etc/subuid "
             "and /etc/subgid must not overlap",
         )
+
+
+def _write_own_maps(child: int, uids: str, gids: str, *, groups: bool) -> None:
+    """Write the maps without help. The kernel wants setgroups(2) forbidden where one has no right to it."""
+    files = [("uid_map", uids), ("gid_map", gids)]
+    if not groups:
+        files.insert(0, ("setgroups", "deny"))
+    for name, text in files:
+        try:
+            with open(f"/proc/{child}/{name}", "w", encoding="ascii") as file:
+                file.write(text)
+        except OSError as error:
+            raise SandboxError(
+                f"cannot write the {name} of a user namespace: {error.strerror}",
+                hint="root needs CAP_SETUID, CAP_SETGID and CAP_SETFCAP for it"
+                if os.geteuid() == 0
+                else "a security module (AppArmor, SELinux) may forbid it",
+            ) from error
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="ascii") as file:
+        return file.read()
 
 
 def _passed_on() -> set[int]:

@@ -1,0 +1,128 @@
+"""The ladder: which sandbox RUN gets, the best one that this process can have, and why no better one.
+
+A rung is an identity (`identity.current`) and a sandbox. From the top: root and rootless with an OCI
+runtime; single-id, whose processes only the built-in sandbox can serve; builtin, where there is
+no runtime; chroot, where nothing may be mounted; and none, where RUN cannot be carried out.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from jettison import kernel
+from jettison.dataclass import dataclass
+from jettison.errors import SandboxError
+from jettison.events import Emit, IsolationChosen, ignore
+from jettison.sandbox import identity, oci
+from jettison.sandbox.base import Sandbox
+
+_DOCTOR = "jettison doctor says what this machine offers, and which setting would change it"
+
+
+_MAY_NOT_MOUNT = (
+    "this process may not mount anything: it lacks CAP_SYS_ADMIN, and user namespaces are refused"
+)
+
+_WHO = {
+    "root": "this process is root",
+    "rootless": "this process is root of a user namespace",
+    "single-id": "this process is root of a user namespace with one id",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """What was chosen. `isolation` is the rung's name, as --isolation takes it; `reason` why it is no better
+    one ("" at the top)."""
+
+    isolation: str
+    identity: identity.Identity
+    sandbox: Sandbox
+    reason: str
+
+    def event(self, asked_for: bool) -> IsolationChosen:
+        """What a build says of it."""
+        name = self.sandbox.name
+        return IsolationChosen(time.time(), self.isolation, name, self.identity, self.reason, asked_for)
+
+
+def chooser(isolation: str, runtime: str, emit: Emit = ignore) -> Callable[[], Sandbox]:
+    """Gives the sandbox of a build; the first call chooses it, and tells so. See `choose`."""
+    lock = threading.Lock()
+    chosen: list[Sandbox] = []
+
+    def sandbox() -> Sandbox:
+        with lock:
+            if not chosen:
+                rung = choose(isolation, runtime)
+                emit(rung.event(asked_for=identity.checked(isolation) != "auto"))
+                chosen.append(rung.sandbox)
+            return chosen[0]
+
+    return sandbox
+
+
+def choose(isolation: str, runtime: str = "") -> Rung:
+    """The best rung, or the one that `isolation` names; `runtime` is an OCI runtime by name or path.
+
+    Has to be called inside `kernel.private_mounts`. Raises SandboxError when there is no such rung here.
+    """
+    wanted = identity.checked(isolation)
+    who = identity.current()
+    if wanted == "none":
+        raise _refused("--isolation none was asked for", "leave it out, and the best isolation is taken")
+    if who == "user":
+        raise _refused(f"this process is not root, and {identity.why_not_better(who)}")
+    if wanted == "root" and who == "rootless":
+        wanted = who
+    problems: list[str] = []
+    for name, sandbox in _sandboxes(who, runtime if wanted in ("auto", who) else ""):
+        if wanted not in ("auto", name):
+            continue
+        problem = "" if name == "chroot" or kernel.may_mount() else _MAY_NOT_MOUNT
+        problem = problem or sandbox.check()
+        if not problem:
+            below = problems or [identity.why_not_better(who)]
+            return Rung(name, who, sandbox, _joined(below) if wanted == "auto" else "")
+        problems.append(problem)
+    raise _refused(_joined(problems) or f"{_WHO[who]}, which rules out --isolation {isolation}")
+
+
+def _sandboxes(who: identity.Identity, runtime: str) -> list[tuple[str, Sandbox]]:
+    """The sandboxes of an identity with the names of their rungs, the best first.
+
+    Who names a runtime gets that or nothing.
+    """
+    if runtime and who == "single-id":
+        raise _refused(
+            f"{_WHO[who]}, and {runtime} needs several",
+            "leave the runtime out; or see jettison doctor for how this user can have more ids",
+        )
+    runtimes: list[tuple[str, Sandbox]] = [(who, oci.choose(runtime))]
+    if runtime:
+        return runtimes
+    BuiltinSandbox, ChrootSandbox = _own("builtin", "BuiltinSandbox"), _own("chroot", "ChrootSandbox")
+    builtin = BuiltinSandbox(single_id=who == "single-id")
+    # What an OCI runtime does needs more ids than one.
+    best = [("single-id", builtin)] if who == "single-id" else runtimes
+    return [*best, ("builtin", builtin), ("chroot", ChrootSandbox())]
+
+
+def _own(module: str, name: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return getattr(import_module(f"jettison.sandbox.{module}"), name)
+    except ModuleNotFoundError:
+        return lambda **_: oci.OciSandbox(f"(the {module} sandbox is not available)", "")
+
+
+def _joined(reasons: list[str]) -> str:
+    return "; ".join(dict.fromkeys(reasons))
+
+
+def _refused(why: str, hint: str = _DOCTOR) -> SandboxError:
+    return SandboxError(f"RUN cannot be carried out here: {why}", hint=hint)
