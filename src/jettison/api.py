@@ -74,11 +74,9 @@ def build(
         secrets=tuple(secrets), ssh=tuple(ssh), hosts=tuple(hosts),
         outputs=(outputs,) if isinstance(outputs, Output) else tuple(outputs),
         no_cache=(("*",) if no_cache else ()) if isinstance(no_cache, bool) else _several(no_cache),
-        no_cache_mounts=no_cache_mounts,
         cache_mounts={name: os.path.abspath(folder) for name, folder in (cache_mounts or {}).items()},
-        explain=explain, platform=platform,
-        pull=pull, push=push, load=load, jobs=jobs, network=network, runtime=runtime,
-        isolation=isolation,
+        no_cache_mounts=no_cache_mounts, explain=explain, platform=platform,
+        pull=pull, push=push, load=load, jobs=jobs, network=network, runtime=runtime, isolation=isolation,
         compression=compression, compression_level=compression_level, max_size=max_size, max_waste=max_waste,
         environment=_environment(environment),
     )  # fmt: skip

@@ -28,14 +28,14 @@ class Config:
 
     root: str
     runtime: str = ""
-    isolation: str = ""
-    """How RUN is kept apart, as --isolation takes it; "" is the best way that there is."""
     registries: Mapping[str, RegistryConfig] = field(default_factory=dict)
     ca_bundle: str = ""
     read_timeout: float = 60.0
     """Seconds that a server may be silent before it is given up."""
     cache_max: str = ""
     """What the store may take on the disk: "20G", "15%" of its file system, "none"; "": the default."""
+    isolation: str = ""
+    """How RUN is kept apart, as --isolation takes it; "": the best way that there is."""
 
 
 def load(

@@ -88,10 +88,11 @@ def config_to_json(config: Config) -> dict[str, Any]:
     return {
         "root": config.root,
         "runtime": config.runtime,
-        "isolation": config.isolation,
         "registries": registries,
         "ca_bundle": config.ca_bundle,
         "read_timeout": config.read_timeout,
+        "cache_max": config.cache_max,
+        "isolation": config.isolation,
     }
 
 
@@ -101,14 +102,7 @@ def config_from_json(data: dict[str, Any]) -> Config:
         name: RegistryConfig(tuple(mirrors), insecure)
         for name, (mirrors, insecure) in data["registries"].items()
     }
-    return Config(
-        data["root"],
-        data["runtime"],
-        data["isolation"],
-        registries,
-        data["ca_bundle"],
-        data["read_timeout"],
-    )
+    return Config(**{**data, "registries": registries})
 
 
 def main() -> int:

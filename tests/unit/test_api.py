@@ -183,7 +183,8 @@ def test_a_worker_does_not_write_to_standard_output(root: Path, tmp_path: Path) 
 def test_configurations_come_back(root: Path) -> None:
     from jettison.config import RegistryConfig
 
-    config = Config("/r", "crun", {"docker.io": RegistryConfig(("http://m",), True)}, "/ca")
+    registries = {"docker.io": RegistryConfig(("http://m",), True)}
+    config = Config("/r", "crun", registries, "/ca", 5.0, "20G", "builtin")
     assert config_from_json(config_to_json(config)) == config
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,28 @@ def test_what_spreads_folders_changes_ext4_only_and_never_fails(tmp_path: Path) 
         pytest.skip(f"only ext4 has the flag, and this is {kind.stdout.strip()}")
     flags = subprocess.run(["lsattr", "-d", tmp_path], capture_output=True, text=True, check=True)
     assert "T" in flags.stdout.split()[0]
+
+
+DENIED = """
+import errno, os, sys, threading
+from jettison import kernel
+def inside():
+    sets = map(kernel.capabilities, ("CapEff", "CapPrm", "CapBnd"))
+    caps = [bool(held >> kernel.CAP_SYS_ADMIN & 1) for held in sets]
+    try:
+        kernel.mount("none", "/", "", kernel.MS_BIND)
+    except OSError as error:
+        print(kernel.may_mount(), *caps, errno.errorcode[error.errno])
+kernel.private_mounts(inside)
+print(kernel.may_mount())
+"""
+
+
+@root
+def test_where_namespaces_are_refused_nothing_can_be_mounted(tmp_path: Path) -> None:
+    """Without its own mount namespace, a thread that could mount would do so for the whole machine."""
+    deny = Path(__file__).parents[1] / "deny.py"
+    done = subprocess.run(
+        [sys.executable, str(deny), sys.executable, "-c", DENIED], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "False False False False EPERM\nTrue\n", done.stderr

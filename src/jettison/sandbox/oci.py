@@ -55,6 +55,8 @@ class OciSandbox:
         ]
         if missing:
             return f"this process lacks {' and '.join(missing)}; {self.name} cannot make a container"
+        if _tools() and not _wrapper():
+            return f"parts of /proc are covered, so {self.name} cannot mount the one that a container needs"
         return ""
 
     def run(
@@ -162,16 +164,22 @@ def find_program(name: str, search_path: str = SEARCH_PATH) -> str:
 
 
 @functools.cache
-def _wrapper() -> tuple[str, ...]:
-    """What goes in front of the runtime: it dies with us, and sees the /proc of its own PID namespace.
-
-    Empty where the tools (util-linux) or the right to mount /proc are missing.
-    """
+def _tools() -> tuple[str, ...]:
+    """The wrapper of `_wrapper`, empty where the tools (util-linux) are missing."""
     setpriv, unshare, shell = (find_program(name) for name in ("setpriv", "unshare", "sh"))
     if not setpriv or not unshare or not shell:
         return ()
-    wrapper = (setpriv, "--pdeathsig=KILL", shell, *process.GATE, unshare, "--mount-proc")
-    if not in_user_namespace():
+    return (setpriv, "--pdeathsig=KILL", shell, *process.GATE, unshare, "--mount-proc")
+
+
+@functools.cache
+def _wrapper() -> tuple[str, ...]:
+    """What goes in front of the runtime: it dies with us, and sees the /proc of its own PID namespace.
+
+    Empty where the tools or the right to mount /proc are missing.
+    """
+    wrapper = _tools()
+    if not wrapper or not in_user_namespace():
         return wrapper
     # Where parts of /proc are covered, as in other containers, no new one may be mounted.
     try:

@@ -79,9 +79,9 @@ def changes(rung: str, problem: str, hint: str, machine: Machine) -> tuple[str, 
     out: list[str] = []
     if "OCI runtime" in problem:
         out.append(_RUNTIME)
-    if "/proc" in problem or "proc " in problem:
+    if "/proc" in problem:
         out += _PROC
-    if rung == "root":
+    elif rung == "root":
         out += _ROOT if not machine.root else () if machine.may_mount else _PRIVILEGED
     elif "_map of" in problem:
         out.append(hint)

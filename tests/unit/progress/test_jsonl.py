@@ -25,6 +25,7 @@ EVERY: tuple[Event, ...] = (
     events.StepProgress(1.0, "id", "layer", 1, 2),
     events.StepFinished(1.0, "id", "[a 1/1] RUN x", "a", False, 0.5, "exit code: 1"),
     events.StepExplained(1.0, "id", "[a 1/1] RUN x", "a", PLACE, ("ARG V 1 → 2",), ("argument",)),
+    events.IsolationChosen(1.0, "builtin", "builtin", "root", "no OCI runtime", False),
     events.Warned(1.0, "careful", PLACE, "Rule"),
     events.Exported(1.0, "a", "oci", "out.tar", "sha256:b", 7),
     events.BuildFinished(1.0, 2.0, 1, 2, ""),
