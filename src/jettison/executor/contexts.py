@@ -79,7 +79,7 @@ def whole_folder(op: CopyOp, tree: object) -> str | None:
 
 def _settled(walk: FolderWalk, memo: Memo, began_ns: int) -> bool:
     """Whether the fingerprint of a walk stands for what was read, whenever it comes again."""
-    from jettison.sources.clocks import silent_devices
+    from jettison.store.clocks import silent_devices
 
     fresh = memo.unsure or not is_settled(walk.seen.newest_ns, began_ns)
     return not (fresh or walk.changed or silent_devices(walk.seen.devices))

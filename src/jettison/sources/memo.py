@@ -212,7 +212,7 @@ class Memo:
 
     def _doubtful(self, body: bytes) -> Iterator[int]:
         """Where the records of files are that may change again without a difference in their keys."""
-        from jettison.sources.clocks import silent_devices
+        from jettison.store.clocks import silent_devices
 
         limit, began = self._began - _RECENT_NS, self._began
         silent = silent_devices({record[0] for record in _WHOLE.iter_unpack(body)})

@@ -80,9 +80,7 @@ class LayerStream:
         if self._held >= self._smallest and (self._held >= self._largest or _chosen(path)):
             self._cut(self._held)
 
-    def _large(
-        self, entry: Entry, head: bytes, content: Iterable[bytes | memoryview], digest: bytes
-    ) -> None:
+    def _large(self, entry: Entry, head: bytes, content: Iterable[bytes | memoryview], digest: bytes) -> None:
         self._cut(self._held)
         name = head + digest
         self._hold(head, name if digest else b"")
@@ -99,9 +97,7 @@ class LayerStream:
         for piece in self._checked(entry, content):
             self._hold(piece)
 
-    def _checked(
-        self, entry: Entry, content: Iterable[bytes | memoryview]
-    ) -> Iterable[bytes | memoryview]:
+    def _checked(self, entry: Entry, content: Iterable[bytes | memoryview]) -> Iterable[bytes | memoryview]:
         """The content with what fills its last block, if it is as long as the entry says."""
         size = 0
         for piece in content:
@@ -199,9 +195,7 @@ class BlobLayerWriter:
         self._keep = keep
         self._size = 0
 
-    def add(
-        self, entry: Entry, content: str | bytes | BinaryIO | None = None, digest: bytes = b""
-    ) -> None:
+    def add(self, entry: Entry, content: str | bytes | BinaryIO | None = None, digest: bytes = b"") -> None:
         """Add one entry. Raises StoreError when its content cannot be read whole."""
         if not entry.path and entry.kind != "opaque":
             return

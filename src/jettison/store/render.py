@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from jettison.store import xattrs
 from jettison.store.base import Entry, Kind
+from jettison.store.whiteouts import is_whiteout
 
 _KINDS: dict[int, Kind] = {
     stat.S_IFREG: "file",
@@ -39,7 +40,7 @@ def _below(tree: str, folder: str, links: dict[tuple[int, int], str]) -> Iterato
         kind = _KINDS.get(stat.S_IFMT(at.st_mode))
         if kind is None:
             continue
-        if kind == "char" and at.st_rdev == 0:
+        if is_whiteout(at):
             yield Entry(path, "whiteout")
             continue
         if kind == "dir":

@@ -1,4 +1,4 @@
-"""Layers stacked with overlayfs, as a root filesystem that can be entered."""
+"""Layers stacked as a root filesystem that can be entered: with overlayfs, else by copying."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jettison.dataclass import dataclass
 from jettison.errors import StoreError
+from jettison.kernel import MNT_DETACH, MS_NODEV, may_mount, mount, umount
 from jettison.side_by_side import side_by_side
 from jettison.store import xattrs
 from jettison.store.base import Entry, FileTree, Node
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from jettison.store.store import Store
 
 _PAGE = 4096
+_NO_OVERLAY = (errno.EPERM, errno.EACCES, errno.ENODEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+"""Says that the kernel has no overlayfs, or none for this user or on this filesystem."""
+
 _UNPACKERS = 3
 
 
@@ -35,47 +39,65 @@ class Stub:
 
 @contextmanager
 def mounted(
-    store: Store, layer_ids: Sequence[str], upper: str | None, work: str, stubs: Sequence[Stub] = ()
+    store: Store,
+    layer_ids: Sequence[str],
+    upper: str | None,
+    work: str,
+    stubs: Sequence[Stub] = (),
+    *,
+    overlay: bool = True,
 ) -> Iterator[str]:
-    """Mount layers, the lowest first, and give the folder. What is written goes to `upper`; without it
-    nothing can be.
+    """Stack layers, the lowest first, and give the folder. What is written goes to `upper`, at the end of the
+    block at the latest; without it, it is lost or refused.
 
     Has to be called inside `kernel.private_mounts`: it changes the working directory of its
     thread for a moment. `stubs` that are in no layer are put into a throwaway layer on top, with the parents'
-    own metadata, so that they never get into `upper`. Raises StoreError when the kernel refuses.
+    own metadata, so that they never get into `upper`. Where overlayfs is refused, and without `overlay`,
+    the layers are copied. Raises StoreError.
     """
-    from jettison.kernel import MNT_DETACH, MS_NODEV, mount, umount
-
     packed = [layer_id for layer_id in dict.fromkeys(layer_ids) if not store.layers.has_tree(layer_id)]
     side_by_side([partial(store.layers.ensure_tree, layer_id) for layer_id in packed], _UNPACKERS)
-    trees = [store.layers.tree(layer_id) for layer_id in layer_ids]
     folder = store.session.new_folder("mount")
     try:
-        target = f"{folder}/root"
-        os.mkdir(target)
-        lower = _lower(store, layer_ids, trees, stubs, folder)
-        here = os.open(".", os.O_PATH | os.O_CLOEXEC)
-        os.chdir(store.layers.folder)
-        try:
-            # Device nodes of a layer, or made by a step, are names only: behind some lies the host's disk.
-            mount("overlay", target, "overlay", MS_NODEV, _options(store, lower, upper, work))
-        except OSError as error:
-            raise _refused(error, len(lower), store.root) from error
-        finally:
-            os.fchdir(here)
-            os.close(here)
-        try:
-            yield target
-        finally:
-            umount(target, MNT_DETACH)
+        lower = _lower(store, layer_ids, stubs, folder)
+        if overlay and may_mount() and _mount(store, lower, upper, work, folder):
+            try:
+                yield f"{folder}/root"
+            finally:
+                umount(f"{folder}/root", MNT_DETACH)
+        else:
+            from jettison.store.copying import copied
+
+            with copied(store, layer_ids, f"{folder}/top", upper, folder) as root:
+                yield root
     finally:
         remove_tree(folder)
 
 
-def _lower(
-    store: Store, layer_ids: Sequence[str], trees: list[str], stubs: Sequence[Stub], folder: str
-) -> list[str]:
+def _mount(store: Store, lower: list[str], upper: str | None, work: str, folder: str) -> bool:
+    """Mount at `root` of a folder. False: there is no overlayfs here, or not for this filesystem."""
+    target = f"{folder}/root"
+    options = _options(store, lower, upper, work)
+    os.mkdir(target)
+    here = os.open(".", os.O_PATH | os.O_CLOEXEC)
+    os.chdir(store.layers.folder)
+    try:
+        # Device nodes of a layer, or made by a step, are names only: behind some lies the host's disk.
+        mount("overlay", target, "overlay", MS_NODEV, options)
+        return True
+    except OSError as error:
+        if error.errno not in _NO_OVERLAY:
+            raise _refused(error, len(lower), store.root) from error
+    finally:
+        os.fchdir(here)
+        os.close(here)
+    os.rmdir(target)
+    return False
+
+
+def _lower(store: Store, layer_ids: Sequence[str], stubs: Sequence[Stub], folder: str) -> list[str]:
     """The folders to stack, the uppermost first."""
+    trees = [store.layers.tree(layer_id) for layer_id in layer_ids]
     lower: list[str] = []
     for tree in reversed(trees):
         # Images repeat layers (empty ones), overlayfs refuses that; the upper one hides all of the lower.
@@ -154,7 +176,7 @@ def _options(store: Store, lower: list[str], upper: str | None, work: str) -> st
 
 
 def _refused(error: OSError, layers: int, root: str) -> StoreError:
-    hint = f"overlayfs may not work on top of the filesystem of {root}; --root names another folder"
-    if error.errno in (errno.EPERM, errno.EACCES):
-        hint = "mounting needs root, or a user namespace and Linux 5.13 or later"
-    return StoreError(f"cannot mount {layers} layers with overlayfs: {error.strerror or error}", hint=hint)
+    return StoreError(
+        f"cannot mount {layers} layers with overlayfs: {error.strerror or error}",
+        hint=f"overlayfs may not work on top of the filesystem of {root}; --root names another folder",
+    )

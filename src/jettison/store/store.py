@@ -24,6 +24,7 @@ from jettison.store.private import keep_private, private, refuse_foreign
 from jettison.store.temporary import Session, WorkDir, remove_tree, sweep
 
 if TYPE_CHECKING:
+    from jettison.store.copying import Kept
     from jettison.store.view import LayerView
 
 _FOLDERS = ("", "blobs", "blobs/sha256", "layers", "tmp", "locks", "cache-mounts", "memo", "listings")
@@ -42,6 +43,8 @@ class Store:
         self.db = Database(f"{root}/jettison.db")
         self.layers = Layers(self)
         self.images = Images(self.db)
+        self.copies: list[Kept] = []
+        """Root filesystems that the next step may go on with, the newest last."""
 
     @classmethod
     def open(cls, root: str, fetch: FetchBlob | None = None) -> Store:

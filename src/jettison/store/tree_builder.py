@@ -16,6 +16,7 @@ from jettison.errors import StoreError
 from jettison.store import xattrs
 from jettison.store.base import Entry
 from jettison.store.temporary import remove_tree
+from jettison.store.whiteouts import is_whiteout, make_whiteout
 
 _LINKS = 40
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -104,7 +105,7 @@ class TreeBuilder:
             kind = os.lstat(target)
         except (FileNotFoundError, NotADirectoryError):
             kind = None
-        if kind is None or stat.S_ISDIR(kind.st_mode) or _is_whiteout(kind):
+        if kind is None or stat.S_ISDIR(kind.st_mode) or is_whiteout(kind):
             raise StoreError(
                 f"{entry.path!r} is a hard link to {entry.link!r}, which is no file of the same layer"
             )
@@ -153,7 +154,7 @@ class TreeBuilder:
             xattrs.mark(self._path(path), xattrs.OPAQUE)
             return
         try:
-            os.mknod(self._path(path), stat.S_IFCHR, os.makedev(0, 0))
+            make_whiteout(self._path(path))
         except FileExistsError:
             pass  # what the layer puts in its place hides the lower one anyway
 
@@ -203,7 +204,7 @@ class TreeBuilder:
             found = None
         if found is not None and stat.S_ISLNK(found.st_mode):
             return os.readlink(where)
-        if found is not None and not _is_whiteout(found):
+        if found is not None and not is_whiteout(found):
             raise StoreError(f"an entry lies below {here!r}, which is no directory")
         if create:
             if found is not None:
@@ -214,10 +215,6 @@ class TreeBuilder:
             if found is not None:
                 xattrs.mark(where, xattrs.OPAQUE)
         return None
-
-
-def _is_whiteout(found: os.stat_result) -> bool:
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
 
 
 def write_all(fd: int, pieces: Iterable[bytes | memoryview]) -> int:

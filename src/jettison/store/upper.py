@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import stat
 
 from jettison.errors import SourceError
 from jettison.store import xattrs
 from jettison.store.base import FileTree
+from jettison.store.whiteouts import is_whiteout
 
 
 def bytes_of_files(tree: str) -> int:
@@ -67,5 +67,4 @@ def drop_needless(tree: str, below: FileTree) -> None:
 def _is_whiteout(item: os.DirEntry[str]) -> bool:
     if item.is_file(follow_symlinks=False) or item.is_dir(follow_symlinks=False) or item.is_symlink():
         return False
-    at = item.stat(follow_symlinks=False)
-    return stat.S_ISCHR(at.st_mode) and at.st_rdev == 0
+    return is_whiteout(item.stat(follow_symlinks=False))

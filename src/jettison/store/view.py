@@ -12,6 +12,7 @@ from jettison.errors import StoreError
 from jettison.store import xattrs
 from jettison.store.base import Entry, Node
 from jettison.store.index import EntryTree, from_bytes
+from jettison.store.whiteouts import is_whiteout
 
 _KINDS: dict[int, Literal["file", "dir", "symlink", "char", "block", "fifo", "socket"]] = {
     stat.S_IFREG: "file",
@@ -246,7 +247,7 @@ class _Tree:
 def _node(at: os.stat_result, where: str) -> Node | Literal[False]:
     """What a file of a tree is; False for a whiteout."""
     kind = _KINDS[stat.S_IFMT(at.st_mode)]
-    if kind == "char" and at.st_rdev == 0:
+    if kind == "char" and is_whiteout(at):
         return False
     return Node(
         kind, stat.S_IMODE(at.st_mode), at.st_uid, at.st_gid, at.st_mtime_ns,
@@ -259,8 +260,7 @@ def _node(at: os.stat_result, where: str) -> Node | Literal[False]:
 def _is_whiteout(item: os.DirEntry[str]) -> bool:
     if item.is_dir(follow_symlinks=False) or item.is_file(follow_symlinks=False) or item.is_symlink():
         return False
-    at = item.stat(follow_symlinks=False)
-    return stat.S_ISCHR(at.st_mode) and at.st_rdev == 0
+    return is_whiteout(item.stat(follow_symlinks=False))
 
 
 class _Index:
