@@ -137,9 +137,9 @@ class OciSandbox:
 
         In a user namespace the kernel opens none, and who is privileged may open all.
         """
-        if not self.name.startswith("crun") or spec.privileged or _in_user_namespace():
+        if not self.name.startswith("crun") or spec.privileged or in_user_namespace():
             return ()
-        return devices.shutting(os.path.abspath(spec.rootfs), _which("mount", SEARCH_PATH))
+        return devices.shutting(os.path.abspath(spec.rootfs), find_program("mount"))
 
     def _command(self, work: str, log: str, copy: int) -> list[str]:
         path = self.path if copy < 0 else process.PROGRAM
