@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.conformance import make_base
 from tests.conftest import Done
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -81,6 +82,13 @@ class Machine:
             home.mkdir(mode=0o755)
             os.chown(home, situation.uid, situation.uid)
         return home
+
+    def busybox(self) -> Path:
+        """The layout of a base image that everybody may read."""
+        layout = self.place / "busybox"
+        if not layout.exists():
+            make_base.make(str(layout))
+        return layout
 
     def jettison(self, situation: Situation, *words: object, timeout: float = 120) -> Done:
         """Run the command to its end."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jettison.cli.build_options import CONFIG, ROOT
+from jettison.cli.build_options import CONFIG, ISOLATION, ROOT
 from jettison.cli.options import Command, Option, parse
 from jettison.errors import UsageError
 
@@ -25,6 +25,7 @@ The exit status is 0 when RUN works here, 1 when it does not. docs/isolation.md 
 """,
     (
         Option(("--format",), "format: text or json", "FORMAT"),
+        ISOLATION,
         Option(("--runtime",), "OCI runtime to try: crun, runc or a path", "NAME"),
         ROOT,
         CONFIG,
@@ -52,14 +53,17 @@ def run(console: Console, argv: list[str]) -> int:
         raise UsageError(f"--format {form!r} is not known", hint="text or json")
     from jettison import config
     from jettison.sandbox.examine import examine
+    from jettison.sandbox.identity import checked
 
     settings = config.load(
         console.environment,
         root=parsed.last("root"),
         runtime=parsed.last("runtime"),
+        isolation=parsed.last("isolation"),
         file=parsed.last("config"),
     )
-    report = examine(settings.root, settings.runtime, console.environment)
+    isolation = checked(settings.isolation)
+    report = examine(settings.root, isolation, settings.runtime, console.environment)
     console.stdout.write(_json(report) if form == "json" else text(report))
     return 0 if report.chosen else 1
 

@@ -52,53 +52,65 @@ class Report:
         return next((trial for trial in self.trials if trial.isolation == self.isolation), None)
 
 
-def examine(root: str, runtime: str, environment: Mapping[str, str]) -> Report:
-    """Try all rungs, with the store's folder `root`; takes about half a second."""
+def examine(root: str, isolation: str, runtime: str, environment: Mapping[str, str]) -> Report:
+    """Try all rungs, with the store's folder `root`; takes about half a second.
+
+    `isolation` and `runtime` are what the configuration says, "" for nothing.
+    """
     folder, store_problem = _place(root)
     with tempfile.TemporaryDirectory(
         prefix=".jettison-doctor-", dir=folder, ignore_cleanup_errors=True
     ) as work:
         machine = settings.read()
-        trials = tuple(
-            Trial(name, **answer, changes=settings.changes(name, answer["problem"], hint, machine))
-            for name, (answer, hint) in _try_all(work, runtime, environment).items()
-        )
-    best = next((trial for trial in trials if not trial.problem), None)
+        answers = _try_all(work, isolation, runtime, environment)
+    auto = answers.pop("").get("isolation", "none")
+    trials = tuple(_trial(name, answer, machine) for name, answer in answers.items())
+    best = next((trial for trial in trials if trial.isolation == auto), None)
     store = _store_fact(root, folder, store_problem, best)
     return Report(best.isolation if best else "none", trials, (store, *settings.facts()))
 
 
+def _trial(name: str, answer: dict[str, str], machine: settings.Machine) -> Trial:
+    problem = answer["problem"].removeprefix("RUN cannot be carried out here: ")
+    return Trial(
+        name,
+        problem.partition(". ")[0],
+        settings.changes(name, problem, answer.get("hint", ""), machine),
+        answer.get("sandbox", ""),
+        answer.get("identity", ""),
+        answer.get("overlay", ""),
+    )
+
+
 def _try_all(
-    work: str, runtime: str, environment: Mapping[str, str]
-) -> dict[str, tuple[dict[str, str], str]]:
-    """The answers of all trials, which run side by side, and their hints."""
+    work: str, isolation: str, runtime: str, environment: Mapping[str, str]
+) -> dict[str, dict[str, str]]:
+    """The answers of all trials, which run side by side; that of "" tells what a build would take."""
     given = {**environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     children = {}
-    for name in RUNGS:
-        place = f"{work}/{name}"
+    for name in ("", *RUNGS):
+        place = f"{work}/{name or 'build'}"
         os.mkdir(place)
-        argv = [sys.executable, "-m", "jettison.sandbox.trial", name, runtime, place]
+        argv = [sys.executable, "-m", "jettison.sandbox.trial", name or isolation, runtime, place]
         children[name] = subprocess.Popen(
             argv, env=given, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
     return {name: _answer(child) for name, child in children.items()}
 
 
-def _answer(child: subprocess.Popen[bytes]) -> tuple[dict[str, str], str]:
+def _answer(child: subprocess.Popen[bytes]) -> dict[str, str]:
     try:
         out, err = child.communicate(timeout=_PATIENCE)
     except subprocess.TimeoutExpired:
         child.kill()
         child.communicate()
-        return {"problem": f"it did not work within {_PATIENCE:.0f} s"}, ""
+        return {"problem": f"it did not work within {_PATIENCE:.0f} s"}
     try:
         answer: dict[str, str] = json.loads(out)
     except ValueError:
         last = err.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        return {"problem": f"the trial ended with status {child.returncode}: {last}"}, ""
-    answer.pop("isolation", None)
-    answer["problem"] = answer["problem"].removeprefix("RUN cannot be carried out here: ")
-    return answer, answer.pop("hint", "")
+        return {"problem": f"the trial ended with status {child.returncode}: {last}"}
+    return answer
 
 
 def _place(root: str) -> tuple[str, str]:

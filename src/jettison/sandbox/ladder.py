@@ -22,9 +22,7 @@ from jettison.sandbox.base import Sandbox
 _DOCTOR = "jettison doctor says what this machine offers, and which setting would change it"
 
 
-_MAY_NOT_MOUNT = (
-    "this process may not mount anything: it lacks CAP_SYS_ADMIN, and user namespaces are refused"
-)
+_MAY_NOT_MOUNT = "this process may not mount anything: it lacks CAP_SYS_ADMIN"
 
 _WHO = {
     "root": "this process is root",
@@ -82,10 +80,12 @@ def choose(isolation: str, runtime: str = "") -> Rung:
     for name, sandbox in _sandboxes(who, runtime if wanted in ("auto", who) else ""):
         if wanted not in ("auto", name):
             continue
-        problem = "" if name == "chroot" or kernel.may_mount() else _MAY_NOT_MOUNT
-        problem = problem or sandbox.check()
+        refused = "" if wanted == "root" else ", and user namespaces are refused"
+        able = name == "chroot" or kernel.may_mount()
+        problem = sandbox.check() if able else _MAY_NOT_MOUNT + refused
         if not problem:
-            below = problems or [identity.why_not_better(who)]
+            # What to do about it would not fit into a line: that is what the doctor is for.
+            below = [text.partition(". ")[0] for text in problems] or [identity.why_not_better(who)]
             return Rung(name, who, sandbox, _joined(below) if wanted == "auto" else "")
         problems.append(problem)
     raise _refused(_joined(problems) or f"{_WHO[who]}, which rules out --isolation {isolation}")

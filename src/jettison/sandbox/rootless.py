@@ -140,7 +140,10 @@ def _maps(uid: int, gid: int) -> list[list[str]]:
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
-        name = str(uid)
+        raise SandboxError(
+            f"the user {uid} has no name, and newuidmap serves no user without one",
+            hint=f"add a line for the user {uid} to /etc/passwd, then its ids to /etc/subuid and /etc/subgid",
+        ) from None
     maps = []
     for path, own, flag in (("/etc/subuid", uid, "--add-subuids"), ("/etc/subgid", gid, "--add-subgids")):
         try:

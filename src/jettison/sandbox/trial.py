@@ -22,7 +22,7 @@ _NOT_FOUND = 127
 
 
 def main(isolation: str, runtime: str, folder: str) -> int:
-    """Try, and tell. The exit status is 0 in any case."""
+    """Try, and tell. The exit status is 0 whatever comes of it."""
     try:
         identity.become(isolation)
         answer = kernel.private_mounts(lambda: _inside(isolation, runtime, folder))
