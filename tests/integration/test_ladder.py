@@ -61,10 +61,13 @@ def test_doctor_names_the_rung(machine: Machine, situation: Situation) -> None:
     report = machine.doctor(situation)
     assert report["isolation"] == situation.rung, report
     for item in report["rungs"]:
-        assert bool(item["changes"]) <= bool(item["problem"])
+        assert bool(item["changes"]) == bool(item["problem"]), (
+            f"{item['isolation']}: nothing is said to get there"
+        )
         if item["isolation"] == situation.rung:
             break
-        assert item["problem"] and item["changes"], f"{item['isolation']}: nothing is said to get there"
+        # One id alone is what root could have as well, and does not want.
+        assert item["problem"] or item["isolation"] == "single-id"
     assert sorted(os.listdir(machine.home(situation))) == before
 
 
@@ -75,6 +78,8 @@ def test_the_isolation_that_is_asked_for_is_the_one_that_counts(machine: Machine
 
 
 def test_where_nothing_may_run_files_are_still_copied(machine: Machine) -> None:
+    if find_spec("jettison.store.owners") is None:
+        pytest.skip("owners that cannot be given are not kept yet")
     project = machine.home(NOTHING) / "project"
     project.mkdir()
     (project / "Dockerfile").write_text("FROM scratch\nCOPY greeting /\n")
@@ -82,10 +87,15 @@ def test_where_nothing_may_run_files_are_still_copied(machine: Machine) -> None:
     done = machine.jettison(NOTHING, "build", "-o", f"{machine.home(NOTHING)}/out", project)
     assert done.code == 0, done.text
     assert (machine.home(NOTHING) / "out" / "greeting").read_text() == "hello"
-    (project / "Dockerfile").write_text('FROM scratch\nCOPY greeting /\nRUN ["/greeting"]\n')
+
+
+def test_where_nothing_may_run_that_is_said_with_the_line(machine: Machine) -> None:
+    project = machine.home(NOTHING) / "running"
+    project.mkdir()
+    (project / "Dockerfile").write_text('FROM scratch\nRUN ["/greeting"]\n')
     done = machine.jettison(NOTHING, "build", project)
     assert done.code == 1
-    assert "Dockerfile:3: RUN cannot be carried out here: this process is not root" in done.err
+    assert "Dockerfile:2: RUN cannot be carried out here: this process is not root" in done.err
     assert "jettison doctor" in done.err
 
 

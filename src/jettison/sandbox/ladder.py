@@ -104,7 +104,9 @@ def _sandboxes(who: identity.Identity, runtime: str) -> list[tuple[str, Sandbox]
     runtimes: list[tuple[str, Sandbox]] = [(who, oci.choose(runtime))]
     if runtime:
         return runtimes
-    BuiltinSandbox, ChrootSandbox = _own("builtin", "BuiltinSandbox"), _own("chroot", "ChrootSandbox")
+    from jettison.sandbox.builtin import BuiltinSandbox
+
+    ChrootSandbox = _own("chroot", "ChrootSandbox")
     builtin = BuiltinSandbox(single_id=who == "single-id")
     # What an OCI runtime does needs more ids than one.
     best = [("single-id", builtin)] if who == "single-id" else runtimes
