@@ -164,3 +164,10 @@ def test_terminal(sandbox: Sandbox, rootfs: Path, tmp_path: Path) -> None:
         status = builder.wait(timeout=30)
     os.close(controller)
     assert (status, b"<typed>" in seen, b"/dev/" in seen) == (4, True, True), seen
+
+
+def test_a_missing_program_is_always_called_so(sh: Shell) -> None:
+    """Runtimes that do something else meanwhile may lose the reason."""
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: sh("", args=("/nosuch",)), range(40)))
+    assert {result.status for result in results} == {127}

@@ -16,7 +16,16 @@ _LATE_RUNC = re.compile(
 _LATE_CRUN = re.compile(r"exec container process ")
 
 
-_PREFIXES = (b'{"', b"exec ", b"executable ", b"open executable", b"chdir ", b"runc run failed", b"seccomp")
+_PREFIXES = (
+    b'{"',
+    b"exec ",
+    b"executable ",
+    b"open executable",
+    b"chdir ",
+    b"runc run failed",
+    b"seccomp",
+    b"writing to pipe",
+)
 
 
 def suspect(data: bytes) -> bool:
@@ -53,6 +62,14 @@ def _message(line: str) -> str | None:
     if not isinstance(record, dict) or record.get("level") not in ("error", "fatal"):
         return None
     return str(record.get("msg", ""))
+
+
+def lost(complaint: str) -> bool:
+    """Whether the true complaint got lost: the child of crun ended too early, while a hook still ran.
+
+    A program that is not in the image does that, now and then.
+    """
+    return "writing to pipe: Broken pipe" in complaint or "error executing hook" in complaint
 
 
 def lacks_seccomp(complaint: str) -> bool:

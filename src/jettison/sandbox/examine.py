@@ -19,6 +19,8 @@ from jettison.sandbox.settings import Fact
 RUNGS = ("root", "rootless", "single-id", "builtin", "chroot")
 """The rungs that can be tried, the best first."""
 
+_PREFIX = ".jettison-doctor-"
+
 _PATIENCE = 20.0
 """Seconds that a trial may take."""
 
@@ -58,9 +60,7 @@ def examine(root: str, isolation: str, runtime: str, environment: Mapping[str, s
     `isolation` and `runtime` are what the configuration says, "" for nothing.
     """
     folder, store_problem = _place(root)
-    with tempfile.TemporaryDirectory(
-        prefix=".jettison-doctor-", dir=folder, ignore_cleanup_errors=True
-    ) as work:
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=folder, ignore_cleanup_errors=True) as work:
         machine = settings.read()
         answers = _try_all(work, isolation, runtime, environment)
     auto = answers.pop("").get("isolation", "none")
@@ -118,9 +118,11 @@ def _place(root: str) -> tuple[str, str]:
     path = root
     while not os.path.isdir(path) and path != "/":
         path = os.path.dirname(path)
-    if os.access(path, os.W_OK | os.X_OK):
-        return path, ""
-    return tempfile.gettempdir(), f"{path} cannot be written by this user"
+    try:
+        with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=path):
+            return path, ""
+    except OSError as error:
+        return tempfile.gettempdir(), f"nothing can be written in {path}: {error.strerror}"
 
 
 def _store_fact(root: str, folder: str, problem: str, best: Trial | None) -> Fact:

@@ -17,6 +17,9 @@ from jettison.sandbox.spec import config_json
 
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+_TRIES = 10
+"""How often a process is started whose runtime does not say why it could not be."""
+
 _ENVIRONMENT = {"PATH": SEARCH_PATH}
 """Of the runtime itself: nothing of this process's environment gets near a step."""
 
@@ -86,6 +89,7 @@ class OciSandbox:
         work: str,
         *,
         seccomp: bool,
+        tries: int = _TRIES,
     ) -> int:
         config = config_json(
             spec,
@@ -126,6 +130,8 @@ class OciSandbox:
             return ending.status
         if seccomp and complaints.lacks_seccomp(complaint):
             return self._run(spec, output, cancel, work, seccomp=False)
+        if tries > 1 and complaints.lost(complaint):
+            return self._run(spec, output, cancel, work, seccomp=seccomp, tries=tries - 1)
         status, message = complaints.explain(complaint, spec.args[0])
         if not status:
             raise SandboxError(f"{self.name} could not start the process: {message}")
