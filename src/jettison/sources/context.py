@@ -72,11 +72,16 @@ class ContextTree:
         return f'{self._ignore_name}:{line.line} ("{line.text}")' if line is not None else None
 
     def _children(self, path: str) -> dict[str, Node]:
-        known = self._read.get(path)
-        if known is None:
-            node = self.lookup(path)
-            known = self._load(path) if node is not None and node.kind == "dir" else {}
-            self._read[path] = known
+        unread: list[str] = []
+        while path not in self._read and path:
+            unread.append(path)
+            path = path.rpartition("/")[0]
+        if path not in self._read:
+            self._read[path] = self._load(path)
+        known = self._read[path]
+        for path in reversed(unread):
+            node = known.get(path.rpartition("/")[2])
+            known = self._read[path] = self._load(path) if node is not None and node.kind == "dir" else {}
         return known
 
     def _load(self, path: str) -> dict[str, Node]:
@@ -175,6 +180,8 @@ def find_ignore(folder: str, dockerfile_path: str) -> tuple[str, bytes] | None:
                 f"{path} is a symlink that leaves the build context",
                 hint="put the file itself there",
             )
+        if os.path.exists(real) and not os.path.isfile(real) and not os.path.isdir(real):
+            raise SourceError(f"{path} is no regular file", hint="put a file there, or remove it")
         try:
             with open(real, "rb") as stream:
                 return os.path.basename(path), stream.read()

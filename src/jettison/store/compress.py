@@ -16,6 +16,7 @@ from typing import Any, Literal, cast
 
 from jettison.dataclass import dataclass
 from jettison.errors import StoreError
+from jettison.oci.expansion import FREE, refuse_bomb
 
 Compression = Literal["gzip", "zstd", "none"]
 LEVELS: dict[str, tuple[int, int]] = {"gzip": (1, 12), "zstd": (1, 19), "none": (0, 0)}
@@ -146,8 +147,18 @@ def processors() -> int:
 def decompressed(path: str) -> Iterator[bytes]:
     """The content of a compressed file in pieces of at most 1 MiB; its form is told by its first bytes.
 
-    Raises StoreError when it is cut short or damaged.
+    Raises StoreError when it is cut short or damaged, and SourceError when it expands beyond all measure.
     """
+    size = 0
+    packed = os.path.getsize(path)
+    for piece in _decompressed(path):
+        size += len(piece)
+        if size > FREE:
+            refuse_bomb(packed, size, path)
+        yield piece
+
+
+def _decompressed(path: str) -> Iterator[bytes]:
     with open(path, "rb", buffering=0) as file:
         head = os.pread(file.fileno(), 4, 0)
         raw = iter(lambda: file.read(1 << 18), b"")

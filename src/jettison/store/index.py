@@ -156,15 +156,16 @@ class EntryTree:
         return target
 
     def _drop(self, path: str) -> None:
-        if path in self.children:
-            for name in list(self.children[path]):
-                self._drop(f"{path}/{name}")
-            del self.children[path]
-        self.entries.pop(path, None)
-        self.inodes.pop(path, None)
-        self.implied.discard(path)
-        self.opaque.discard(path)
-        self.whiteouts.discard(path)
+        """Forget a path and all below it."""
+        doomed = [path]
+        while doomed:
+            path = doomed.pop()
+            doomed += [f"{path}/{name}" for name in self.children.pop(path, ())]
+            self.entries.pop(path, None)
+            self.inodes.pop(path, None)
+            self.implied.discard(path)
+            self.opaque.discard(path)
+            self.whiteouts.discard(path)
 
     def _folder(self, path: str, create: bool = True) -> str:
         """The directory that a path leads to, through symlinks of the same layer as unpacking

@@ -228,6 +228,8 @@ def parse(block: bytes, pax: dict[bytes, bytes]) -> tuple[Entry | None, int]:
     # A hard link with a size is followed by content only in pax's own interchange; layers have none.
     path = clean(os.fsdecode(raw))
     target = os.fsdecode(link)
+    if kind == "symlink" and not target:
+        raise StoreError(f"the archive has a symlink that leads nowhere: {path!r}")
     if kind == "hardlink":
         target = clean(target)
     folder, _, name = path.rpartition("/")

@@ -6,12 +6,15 @@ from collections.abc import Iterable, Iterator
 
 from jettison.dataclass import replace
 from jettison.errors import StoreError
+from jettison.oci.expansion import FREE
 from jettison.store.base import Entry
+from jettison.store.entry_limits import check
 from jettison.store.sparse import Parts, of_header, of_records, written_out
-from jettison.store.tar import BLOCK, checksum_fits, parse, parse_pax
+from jettison.store.tar import BLOCK, checksum_fits, number, parse, parse_pax
 
 _ZEROS = bytes(BLOCK)
 _NAMES_LIMIT = 1 << 20
+"""Bytes of the extended headers of one entry, and of those that count for all entries."""
 
 
 class TarReader:
@@ -27,8 +30,11 @@ class TarReader:
         """Bytes of the current entry's content that were not read yet."""
         self._pad = 0
         self._sparse: tuple[Parts, int] | None = None
+        self._holes = 0
         self._pax: dict[bytes, bytes] = {}
         self._defaults: dict[bytes, bytes] = {}
+        self._extended = {b"g": 0, b"x": 0}
+        """Bytes of extended headers: for all entries, and for the next one."""
 
     def __iter__(self) -> Iterator[Entry]:
         while (block := self._header()) is not None:
@@ -38,10 +44,12 @@ class TarReader:
                 continue
             try:
                 entry = self._entry(block, {**self._defaults, **self._pax})
-            except (ValueError, KeyError) as error:
+            except (ValueError, KeyError, OverflowError) as error:
                 raise StoreError(f"the archive has a malformed header: {error}") from error
             self._pax = {}
+            self._extended[b"x"] = 0
             if entry is not None:
+                check(entry)
                 yield entry
             self._skip(self._left + self._pad)
             self._left = 0
@@ -62,6 +70,13 @@ class TarReader:
             parts, whole, used = of_records(pax, self._exactly)
             sparse = parts, whole
             self._left -= used
+        if sparse is not None:
+            self._holes += max(sparse[1] - size, 0)
+            if self._holes > FREE:
+                raise StoreError(
+                    f"the archive has sparse files with holes of more than {FREE >> 30} GiB",
+                    hint="it was made to fill the disk; make it without --sparse if it was not",
+                )
         self._sparse = sparse
         return entry if entry is None or sparse is None else replace(entry, size=sparse[1])
 
@@ -89,9 +104,11 @@ class TarReader:
         return block
 
     def _extend(self, kind: bytes, block: bytes) -> None:
-        size = int(block[124:136].strip(b" \0") or b"0", 8)
-        if size > _NAMES_LIMIT:
-            raise StoreError(f"the archive has an extended header of {size} bytes")
+        size = number(block[124:136])
+        whose = b"g" if kind == b"g" else b"x"
+        self._extended[whose] += size
+        if size < 0 or self._extended[whose] > _NAMES_LIMIT:
+            raise StoreError(f"the archive has extended headers of {self._extended[whose]} bytes")
         body = self._exactly(size)
         self._skip(-size % BLOCK)
         if kind == b"x":

@@ -17,6 +17,8 @@ from jettison.store.locks import still_named, try_lock
 from jettison.store.private import private
 
 _NEEDS = "needs"
+_LONG = 2000
+"""Bytes of a path that are half of what Linux takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,29 +217,55 @@ def remove_tree(path: str) -> None:
         _remove_folder(path)
 
 
-def _remove_folder(path: str) -> None:
+def _remove_folder(top: str) -> None:
+    """Steps and archives make folders in folders deeper than any path is long: those are moved up first."""
+    todo = [(top, False)]
+    while todo:
+        path, emptied = todo.pop()
+        if emptied:
+            try:
+                _allowed(os.rmdir, path)
+                continue
+            except OSError as error:
+                # Folders were moved here meanwhile, or somebody else made something.
+                if error.errno != errno.ENOTEMPTY:
+                    raise
+        todo.append((path, True))
+        for folder in _emptied(path):
+            todo.append((folder if len(folder) < _LONG else _lifted(folder, top), False))
+
+
+def _lifted(folder: str, top: str) -> str:
+    for path in (top, os.path.dirname(folder), folder):
+        os.chmod(path, 0o700)
+    path = f"{top}/{os.urandom(8).hex()}"
+    os.rename(folder, path)
+    return path
+
+
+def _emptied(path: str) -> list[str]:
+    """Remove what is in a folder and is none itself; the folders in it."""
     try:
         found = os.scandir(path)
+    except FileNotFoundError:
+        return []
     except PermissionError:
         os.chmod(path, 0o700)
         found = os.scandir(path)
     with found:
         names = [(item.path, item.is_dir(follow_symlinks=False)) for item in found]
+    for name, is_folder in names:
+        if not is_folder:
+            _allowed(os.unlink, name)
+    return [name for name, is_folder in names if is_folder]
+
+
+def _allowed(remove: Callable[[str], None], path: str) -> None:
+    """Remove something, also where the mode of its folder keeps it as it is for anyone but root."""
     try:
-        _empty(names)
+        remove(path)
+    except FileNotFoundError:
+        pass
     except PermissionError:
-        # Its mode keeps the folder as it is for anyone but root.
-        os.chmod(path, 0o700)
-        _empty(names)
-    os.rmdir(path)
-
-
-def _empty(names: list[tuple[str, bool]]) -> None:
-    for path, is_folder in names:
-        try:
-            if is_folder:
-                _remove_folder(path)
-            else:
-                os.unlink(path)
-        except FileNotFoundError:
-            pass
+        os.chmod(os.path.dirname(path), 0o700)
+        remove(path)

@@ -78,14 +78,16 @@ class LayerView:
 
     def _folder(self, path: str) -> tuple[int, ...] | None:
         """The layers that make up a directory, the uppermost first; None for what is no directory."""
-        if path in self._folders:
-            return self._folders[path]
-        if path:
-            parent = self._folder(path.rpartition("/")[0])
-            found = self._merge(path, parent) if parent is not None else None
-        else:
-            found = self._root()
-        self._folders[path] = found
+        unknown: list[str] = []
+        while path not in self._folders and path:
+            unknown.append(path)
+            path = path.rpartition("/")[0]
+        found = self._folders.get(path)
+        if path not in self._folders:
+            found = self._folders[""] = self._root()
+        for path in reversed(unknown):
+            found = self._merge(path, found) if found is not None else None
+            self._folders[path] = found
         return found
 
     def _root(self) -> tuple[int, ...]:

@@ -17,6 +17,8 @@ _OWN = (
     "security.evm",
     "security.ima",
 )
+_UNABLE = (errno.ENOTSUP, errno.EPERM, errno.ERANGE, errno.EINVAL, errno.ENOSPC, errno.E2BIG)
+"""What a filesystem says that cannot have an attribute: of this kind, of this value, of this size."""
 _MISSING = (errno.ENODATA, errno.ENOTSUP, errno.ENOENT)
 
 
@@ -48,7 +50,7 @@ def write(path: str | int, xattrs: tuple[tuple[str, bytes], ...]) -> None:
             try:
                 os.setxattr(path, name, value, follow_symlinks=isinstance(path, int))
             except OSError as error:
-                if error.errno not in (errno.ENOTSUP, errno.EPERM, errno.ERANGE):
+                if error.errno not in _UNABLE:
                     raise
 
 
