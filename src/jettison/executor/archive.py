@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, cast
 
 from jettison.errors import SourceError
 from jettison.executor.place import Content, Item, Plan
+from jettison.oci.expansion import FREE, Expanding
 from jettison.store.base import Entry, FileTree, Node
 from jettison.store.resolve import resolve
 
@@ -52,9 +53,14 @@ def open_archive(
         stream.seek(0)
         seekable = stream
     else:
-        seekable = _spool(first, opened, path, closing, spool)
+        watched = Expanding(opened, lambda: node.size, f"the archive {path}")
+        seekable = _spool(first, watched, path, closing, spool)
+    from jettison.oci.members import CarefulMember
+
     try:
-        archive = tarfile.open(fileobj=seekable, mode="r:", errors="surrogateescape")  # noqa: SIM115
+        archive = tarfile.open(  # noqa: SIM115
+            fileobj=seekable, mode="r:", errors="surrogateescape", tarinfo=CarefulMember
+        )
     except tarfile.TarError as error:
         raise _damaged(path, error) from error
     closing.callback(archive.close)
@@ -68,14 +74,19 @@ def place_archive(archive: tarfile.TarFile, plan: Plan, dest: str, owner: tuple[
     """
     import tarfile
 
-    count = 0
+    count = holes = 0
     try:
         for member in archive:
             count += 1
+            if member.issparse():
+                # tarfile keeps no sum of what is stored; what is not is zeros to be written out.
+                holes += member.size
+                if holes > FREE:
+                    raise SourceError(f"the archive has sparse files of more than {FREE >> 30} GiB")
             name = _inside(member.name)
             if name:
                 _place(archive, member, plan, dest, name, owner, count)
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError) as error:
         raise _damaged(str(archive.name), error) from error
 
 
@@ -248,7 +259,7 @@ def _is_header(block: bytes) -> bool:
     return True
 
 
-def _spool(first: bytes, stream: BinaryIO, path: str, closing: ExitStack, folder: str) -> BinaryIO:
+def _spool(first: bytes, stream: Expanding, path: str, closing: ExitStack, folder: str) -> BinaryIO:
     import tempfile
 
     file = cast(BinaryIO, closing.enter_context(tempfile.TemporaryFile(dir=folder or None)))  # noqa: SIM115
@@ -256,6 +267,8 @@ def _spool(first: bytes, stream: BinaryIO, path: str, closing: ExitStack, folder
     try:
         while data := stream.read(_CHUNK):
             file.write(data)
+    except SourceError:
+        raise
     except OSError as error:
         if error.errno is not None:
             raise

@@ -26,7 +26,7 @@ def refuse_bomb(packed: int, unpacked: int, what: str) -> None:
 
 
 class _Stream(Protocol):
-    def read(self, size: int = -1, /) -> bytes: ...
+    def read(self, size: int, /) -> bytes | None: ...
 
 
 class Expanding:
@@ -38,7 +38,7 @@ class Expanding:
 
     def read(self, size: int = -1) -> bytes:
         """As the stream's own. Raises SourceError for a bomb."""
-        data = self._stream.read(size)
+        data = self._stream.read(size) or b""
         self._size += len(data)
         refuse_bomb(self._packed(), self._size, self._what)
         return data

@@ -12,6 +12,7 @@ from posixpath import normpath
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from jettison.errors import Cancelled, SourceError
+from jettison.oci.expansion import FREE, Expanding
 from jettison.request import Reader
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class Peeked:
     def __init__(self, stream: Reader) -> None:
         self._stream = stream
         self._ahead = b""
+        self.size = 0
+        """Bytes that came so far."""
         self.head = self._ahead = self._exactly(_HEAD)
 
     def read(self, size: int = -1) -> bytes:
@@ -48,6 +51,7 @@ class Peeked:
         while missing and (part := self._stream.read(missing)):
             parts.append(part)
             missing -= len(part)
+            self.size += len(part)
         return b"".join(parts)
 
 
@@ -65,7 +69,9 @@ def unpack(stream: Peeked, folder: str, what: str, cancel: threading.Event | Non
     """
     import tarfile
 
-    class Strict(tarfile.TarInfo):
+    from jettison.oci.members import CarefulMember
+
+    class Strict(CarefulMember):
         """tarfile takes rubbish behind the first member for the end of an archive."""
 
         @classmethod
@@ -79,7 +85,7 @@ def unpack(stream: Peeked, folder: str, what: str, cancel: threading.Event | Non
                 raise _damaged(what, error) from error
 
     try:
-        plain = cast(Any, _decompressed(stream))
+        plain = cast(Any, Expanding(_decompressed(stream), lambda: stream.size, what))
         with tarfile.open(fileobj=plain, mode="r|", tarinfo=Strict, errors="surrogateescape") as archive:
             unpacking = _Unpacking(archive, folder, what, cancel)
             while (member := archive.next()) is not None:
@@ -147,6 +153,7 @@ class _Unpacking:
         self._folder = folder
         self._what = what
         self._cancel = cancel
+        self._sparse = 0
         self._folders: dict[str, tuple[int, int] | None] = {"": None}
         """The directories that are there, with mode and time (ns) if the archive gives them."""
 
@@ -236,6 +243,10 @@ class _Unpacking:
         return path
 
     def _write(self, path: str, member: tarfile.TarInfo) -> None:
+        if member.issparse():
+            self._sparse += member.size
+            if self._sparse > FREE:
+                raise self._hostile(member.name, f"and other sparse files have more than {FREE >> 30} GiB")
         content = cast(BinaryIO, self._archive.extractfile(member))
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(path, flags, 0o600), "wb") as out:
