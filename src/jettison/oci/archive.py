@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from jettison.errors import SourceError
+from jettison.oci.expansion import Expanding
 from jettison.replacing import replacing
 
 if TYPE_CHECKING:
     import tarfile
 
 _CHUNK = 4 * 1024 * 1024
+_PIPE = 16 * 1024 * 1024
+"""Bytes that a compressed stream of unknown length is taken to have, to tell whether it is a bomb."""
 _BLOCK = 512
+_BLOB = re.compile(r"blobs/sha(256|512)/[0-9a-f]+", re.ASCII)
 _LONGEST_NAME = 100
 _LARGEST_SIZE = 8**11 - 1
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
@@ -37,18 +43,30 @@ class Files(Protocol):
 
 
 class FolderFiles:
-    """The files below a folder. Paths must not come from strangers: they are joined as they are."""
+    """The files below a folder. No path and no symlink leads out of it, but for blobs: their digests tell."""
 
     def __init__(self, root: str) -> None:
         self.root = root
 
     def open(self, path: str) -> BinaryIO:
-        """Open for reading. Raises FileNotFoundError."""
-        return open(os.path.join(self.root, path), "rb")
+        """Open for reading. Raises FileNotFoundError, and SourceError for what is no file of the folder."""
+        name = os.path.join(self.root, path)
+        real, root = os.path.realpath(name), os.path.realpath(self.root).rstrip("/")
+        if not _BLOB.fullmatch(path) and not real.startswith(f"{root}/"):
+            raise SourceError(
+                f"{self.root}: {path} leads out of the folder",
+                hint="the image was made wrongly, or to do harm; it is not read",
+            )
+        # No waiting for the other end of a pipe.
+        handle = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise SourceError(f"{self.root}: {path} is no regular file", hint="get the image again")
+        return open(handle, "rb")
 
     def has(self, path: str) -> bool:
-        """Whether there is a file of this name."""
-        return os.path.isfile(os.path.join(self.root, path))
+        """Whether there is something of this name."""
+        return os.path.exists(os.path.join(self.root, path))
 
 
 class TarFiles:
@@ -92,6 +110,8 @@ def open_files(path: str, spool: str) -> Iterator[Files]:
     """
     import tarfile
 
+    from jettison.oci.members import CarefulMember
+
     if os.path.isdir(path):
         yield FolderFiles(path)
         return
@@ -99,10 +119,10 @@ def open_files(path: str, spool: str) -> Iterator[Files]:
         with (
             open(path, "rb") as file,
             _seekable(file, spool) as plain,
-            tarfile.open(fileobj=plain, mode="r:") as tar,
+            tarfile.open(fileobj=plain, mode="r:", tarinfo=CarefulMember) as tar,
         ):
             yield TarFiles(tar)
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError) as error:
         hint = "OCI layouts, OCI archives and docker archives are read"
         raise SourceError(f"{path} is no tar archive: {error}", hint=hint) from error
     except FileNotFoundError as error:
@@ -119,10 +139,11 @@ def _seekable(file: BinaryIO, spool: str) -> Iterator[BinaryIO]:
     if not compression and file.seekable():
         yield file
         return
+    packed = os.fstat(file.fileno()).st_size if file.seekable() else _PIPE
     with TemporaryFile(dir=spool) as plain:
         try:
             with decompressed(file, compression) as stream:
-                copyfileobj(stream, plain, _CHUNK)
+                copyfileobj(Expanding(stream, lambda: packed, file.name), plain, _CHUNK)
         except (EOFError, ValueError, OSError, _zstd_error()) as error:
             if isinstance(error, OSError) and error.errno:
                 raise
