@@ -277,6 +277,8 @@ def read_dockerfile(main: MainContext) -> tuple[bytes, str, str]:
     elif request.file and not os.path.exists(path):
         inside = os.path.join(folder, request.file)
         path = inside if os.path.exists(inside) else path
+    if not main.fetched and _is_below(os.path.abspath(path), os.path.abspath(folder)):
+        _refuse_outside(path, folder, request.file or "Dockerfile")
     shown = os.path.relpath(path) if not request.file and not main.fetched else request.file or "Dockerfile"
     try:
         with open(path, "rb") as file:
@@ -294,9 +296,19 @@ def read_dockerfile(main: MainContext) -> tuple[bytes, str, str]:
 
 
 def _refuse_outside(path: str, folder: str, shown: str) -> None:
-    """A context from elsewhere must not choose which file of this machine is read."""
-    if not os.path.realpath(path).startswith(os.path.realpath(folder) + "/"):
-        raise SourceError(f"the Dockerfile {shown} leads out of the build context", hint="put the file there")
+    """A context must not choose which file of this machine is read and shown, nor wait for ever."""
+    real = os.path.realpath(path)
+    if not _is_below(real, os.path.realpath(folder)):
+        raise SourceError(
+            f"the Dockerfile {shown} is a symlink that leads out of the build context",
+            hint="put the file there, or name the one that it leads to with -f",
+        )
+    if os.path.exists(real) and not os.path.isfile(real) and not os.path.isdir(real):
+        raise SourceError(f"the Dockerfile {shown} is no regular file", hint="put a file there")
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path.startswith(folder.rstrip("/") + "/")
 
 
 def agent_sockets(request: BuildRequest) -> Mapping[str, str]:
