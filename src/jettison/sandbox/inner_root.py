@@ -84,11 +84,12 @@ class Root:
         return here
 
     def open_or_make(self, target: str, *, folder: bool) -> int:
-        """The same; what is missing below /dev, which is ours, is made."""
+        """The same; what is missing is made. (That leaves a trace only in what was mounted for the step: the
+        caller sees to it that all else is there.)"""
         try:
             return self.open(target)
         except OSError as error:
-            if error.errno != errno.ENOENT or not target.startswith("/dev/"):
+            if error.errno != errno.ENOENT:
                 raise
         above, _, name = target.rpartition("/")
         parent = self.open_or_make(above, folder=True)
