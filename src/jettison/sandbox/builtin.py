@@ -151,7 +151,7 @@ def document(spec: ProcessSpec, work: str, *, single_id: bool) -> dict[str, Any]
         "read_only_paths": [] if spec.privileged else list(READ_ONLY),
         "effective": sum(1 << number for number in given) if spec.uid == 0 else 0,
         "dropped": [number for number in range(64) if number not in given],
-        "filters": _filters(spec),
+        "filters": _filters(spec, single_id=single_id),
     }
 
 
@@ -162,11 +162,18 @@ def _mount(mount: Mount) -> tuple[str, str, str, bool, str]:
     return mount.type, mount.target, mount.source, mount.read_only, options
 
 
-def _filters(spec: ProcessSpec) -> list[bytes]:
-    """Programs for the kernel's filter of system calls; none on machines whose numbers are not known."""
+def _filters(spec: ProcessSpec, *, single_id: bool) -> list[bytes]:
+    """Programs for the kernel's filter of system calls; none on machines whose numbers are not known.
+
+    Another user than root may not change owners anywhere, so nothing is faked for it.
+    """
+    from jettison.sandbox.fake_ids import faking_program
     from jettison.sandbox.seccomp import packed_program
 
-    return [] if spec.privileged else [program for program in (packed_program(),) if program]
+    programs = [] if spec.privileged else [packed_program()]
+    if single_id and not spec.uid:
+        programs.append(faking_program())
+    return [program for program in programs if program]
 
 
 def _memory(told: dict[str, Any], *, terminal: bool) -> int:

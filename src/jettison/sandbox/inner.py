@@ -119,6 +119,14 @@ def execute(args: list[str], variables: dict[bytes, bytes]) -> NoReturn:
         raise OSError(error.errno, what) from None
 
 
+def _apt_file() -> str:
+    """Settings for apt, which makes sure that the user it has switched to is another one: it is to stay root."""
+    path = "/dev/apt.conf"
+    with open(path, "w", encoding="ascii") as file:
+        file.write('APT::Sandbox::User "root";\n')
+    return path
+
+
 def step(spec: dict[str, Any], waiting: int) -> NoReturn:
     """The first process of the step's own PID namespace, from its beginning to the step's program."""
     os.setsid()
@@ -141,6 +149,8 @@ def step(spec: dict[str, Any], waiting: int) -> NoReturn:
     except OSError as error:
         raise OSError(error.errno, f"chdir to {spec['cwd']}: {error.strerror}") from None
     variables = dict(os.fsencode(item).partition(b"=")[::2] for item in spec["env"])
+    if spec["single_id"] and os.path.isdir("/etc/apt"):
+        variables.setdefault(b"APT_CONFIG", _apt_file().encode())
     execute(spec["args"], variables)
 
 

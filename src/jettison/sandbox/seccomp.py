@@ -29,11 +29,12 @@ _AF_VSOCK = 40
 RAW_FILTER = "run.oci.seccomp_bpf_data"
 """The annotation by which crun takes a filter program instead of making one, which costs it 15 ms."""
 
-_ALLOW = 0x7FFF0000
-_ERRNO = 0x00050000
+ALLOW = 0x7FFF0000
+ERRNO = 0x00050000
+"""What a filter answers (linux/seccomp.h); ERRNO has the error number in its low half, 0 is success."""
 _EPERM = 1
 
-_LOAD, _JUMP_EQUAL, _JUMP_GREATER, _JUMP_GREATER_EQUAL, _JUMP_SET, _RETURN = (
+LOAD, JUMP_EQUAL, _JUMP_GREATER, _JUMP_GREATER_EQUAL, _JUMP_SET, RETURN = (
     0x20,
     0x15,
     0x25,
@@ -41,10 +42,11 @@ _LOAD, _JUMP_EQUAL, _JUMP_GREATER, _JUMP_GREATER_EQUAL, _JUMP_SET, _RETURN = (
     0x45,
     0x06,
 )
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
+NUMBER, ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
 """Offsets in struct seccomp_data (linux/seccomp.h); the argument's low half, on little-endian machines."""
 
-_AUDIT = {"x86_64": 0xC000003E, "i386": 0x40000003}
+AUDIT = {"x86_64": 0xC000003E, "i386": 0x40000003, "aarch64": 0xC00000B7}
+"""What the kernel calls the architectures (linux/audit.h)."""
 
 Instruction = tuple[int, int, int, int]
 """One struct sock_filter: code, jump if true, jump if false, operand."""
@@ -109,29 +111,29 @@ def program() -> list[Instruction]:
 
     Programs are as plain as can be, all jumps short: the kernel keeps its own table of always allowed calls.
     """
-    out: list[Instruction] = [(_LOAD, 0, 0, _ARCHITECTURE)]
+    out: list[Instruction] = [(LOAD, 0, 0, ARCHITECTURE)]
     for name, table in _data()["numbers"].items():
         part = _architecture(table)
-        out.append((_JUMP_EQUAL, 1, 0, _AUDIT[name]))
+        out.append((JUMP_EQUAL, 1, 0, AUDIT[name]))
         # A long jump: conditional ones reach 255 instructions only.
         out.append((0x05, 0, 0, len(part)))
         out += part
-    out.append((_RETURN, 0, 0, _ERRNO | _EPERM))
+    out.append((RETURN, 0, 0, ERRNO | _EPERM))
     return out
 
 
 def _architecture(table: dict[str, Any]) -> list[Instruction]:
-    denied, missing = (_RETURN, 0, 0, _ERRNO | _EPERM), (_RETURN, 0, 0, _ERRNO | _ENOSYS)
-    allowed = (_RETURN, 0, 0, _ALLOW)
-    out: list[Instruction] = [(_LOAD, 0, 0, _NUMBER), (_JUMP_GREATER, 0, 1, table["last"]), missing]
-    out += [(_JUMP_EQUAL, 0, 1, table["clone3"]), missing]
-    first: Instruction = (_LOAD, 0, 0, _FIRST_ARGUMENT)
-    out += [(_JUMP_EQUAL, 0, 4, table["clone"]), first, (_JUMP_SET, 0, 1, _NAMESPACE_FLAGS), denied, allowed]
-    out += [(_JUMP_EQUAL, 0, 4, table["socket"]), first, (_JUMP_EQUAL, 0, 1, _AF_VSOCK), denied, allowed]
+    denied, missing = (RETURN, 0, 0, ERRNO | _EPERM), (RETURN, 0, 0, ERRNO | _ENOSYS)
+    allowed = (RETURN, 0, 0, ALLOW)
+    out: list[Instruction] = [(LOAD, 0, 0, NUMBER), (_JUMP_GREATER, 0, 1, table["last"]), missing]
+    out += [(JUMP_EQUAL, 0, 1, table["clone3"]), missing]
+    first: Instruction = (LOAD, 0, 0, _FIRST_ARGUMENT)
+    out += [(JUMP_EQUAL, 0, 4, table["clone"]), first, (_JUMP_SET, 0, 1, _NAMESPACE_FLAGS), denied, allowed]
+    out += [(JUMP_EQUAL, 0, 4, table["socket"]), first, (JUMP_EQUAL, 0, 1, _AF_VSOCK), denied, allowed]
     kinds = _data()["personalities"]
-    out += [(_JUMP_EQUAL, 0, 2 + 2 * len(kinds), table["personality"]), first]
+    out += [(JUMP_EQUAL, 0, 2 + 2 * len(kinds), table["personality"]), first]
     for kind in kinds:
-        out += [(_JUMP_EQUAL, 0, 1, kind), allowed]
+        out += [(JUMP_EQUAL, 0, 1, kind), allowed]
     out.append(denied)
     for low, high in table["ranges"]:
         out += [(_JUMP_GREATER, 3, 0, high), (_JUMP_GREATER_EQUAL, 0, 1, low), allowed, denied]

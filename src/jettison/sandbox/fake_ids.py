@@ -1,0 +1,72 @@
+"""Where there is one id only: a filter that lets what would need another one seem to succeed.
+
+Package managers give files to users and groups, switch to them, and make device nodes. In a user namespace with
+a single id the kernel refuses all of that. The filter answers such calls itself, with success, and nothing
+is done.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+
+from jettison.sandbox.seccomp import (
+    ALLOW,
+    ARCHITECTURE,
+    AUDIT,
+    ERRNO,
+    JUMP_EQUAL,
+    LOAD,
+    NUMBER,
+    RETURN,
+    Instruction,
+    packed,
+)
+
+_FAKED = {
+    "x86_64": (92, 93, 94, 260, 105, 106, 113, 114, 117, 119, 122, 123, 116, 126),
+    "i386": (
+        *(16, 182, 95, 198, 207, 212, 298, 23, 46, 70, 71, 164, 170, 138, 139, 81),
+        *(213, 214, 203, 204, 206, 208, 210, 215, 216, 185),
+    ),
+    "aarch64": (54, 55, 143, 144, 145, 146, 147, 149, 151, 152, 159, 91),
+}
+"""chown and set*id in all their forms, setgroups, capset: the numbers of these calls."""
+
+_NODES = {"x86_64": {133: 1, 259: 2}, "i386": {14: 1, 297: 2}, "aarch64": {33: 2}}
+"""mknod and mknodat: which argument says what kind of file to make."""
+
+_ON = {"x86_64": ("x86_64", "i386"), "aarch64": ("aarch64",)}
+"""Whose programs a machine runs."""
+
+_KIND_MASK, _DEVICES = 0o170000, (0o020000, 0o060000)
+_AND = 0x54
+_FIRST_ARGUMENT = 16
+_JUMP = 0x05
+
+
+@functools.cache
+def faking_program() -> bytes:
+    """The filter for the kernel; b"" on machines whose numbers are not known."""
+    return packed(program(os.uname().machine))
+
+
+def program(machine: str) -> list[Instruction]:
+    """The filter for all programs that a machine runs; what it does not fake, it allows."""
+    out: list[Instruction] = [(LOAD, 0, 0, ARCHITECTURE)]
+    for name in _ON.get(machine, ()):
+        part = _part(name)
+        out += [(JUMP_EQUAL, 1, 0, AUDIT[name]), (_JUMP, 0, 0, len(part)), *part]
+    return [*out, (RETURN, 0, 0, ALLOW)] if len(out) > 1 else []
+
+
+def _part(name: str) -> list[Instruction]:
+    fake: Instruction = (RETURN, 0, 0, ERRNO)
+    out: list[Instruction] = [(LOAD, 0, 0, NUMBER)]
+    for number in _FAKED[name]:
+        out += [(JUMP_EQUAL, 0, 1, number), fake]
+    for number, argument in _NODES[name].items():
+        kind = [(LOAD, 0, 0, _FIRST_ARGUMENT + 8 * argument), (_AND, 0, 0, _KIND_MASK)]
+        kind += [step for device in _DEVICES for step in ((JUMP_EQUAL, 0, 1, device), fake)]
+        out += [(JUMP_EQUAL, 0, len(kind) + 1, number), *kind, (RETURN, 0, 0, ALLOW)]
+    return [*out, (RETURN, 0, 0, ALLOW)]
