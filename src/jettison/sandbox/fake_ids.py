@@ -1,8 +1,8 @@
 """Where there is one id only: a filter that lets what would need another one seem to succeed.
 
-Package managers give files to users and groups, switch to them, and make device nodes. In a user namespace with
-a single id the kernel refuses all of that. The filter answers such calls itself, with success, and nothing
-is done.
+Package managers give files to users and groups, switch to them, and make device nodes. In a user namespace
+with a single id the kernel refuses all of that. The filter answers such calls itself, with success, and
+nothing is done.
 """
 
 from __future__ import annotations

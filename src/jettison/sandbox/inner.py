@@ -120,10 +120,11 @@ def execute(args: list[str], variables: dict[bytes, bytes]) -> NoReturn:
 
 
 def _apt_file() -> str:
-    """Settings for apt, which makes sure that the user it has switched to is another one: it is to stay root."""
+    """Settings for apt, which insists on being another user once it has switched to one: it is to stay root."""
     path = "/dev/apt.conf"
-    with open(path, "w", encoding="ascii") as file:
-        file.write('APT::Sandbox::User "root";\n')
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    os.write(file, b'APT::Sandbox::User "root";\n')
+    os.close(file)
     return path
 
 
@@ -136,6 +137,8 @@ def step(spec: dict[str, Any], waiting: int) -> NoReturn:
     host = os.fsencode(spec["hostname"])
     call("host name", "sethostname", host, len(host))
     proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
+    # From here on a module would be looked for in the image: code of a stranger, run with all rights.
+    sys.meta_path.clear()
     set_up_root(spec)
     if spec["terminal"]:
         from jettison.sandbox.inner_terminal import open_terminal
