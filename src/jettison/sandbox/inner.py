@@ -120,7 +120,7 @@ def execute(args: list[str], variables: dict[bytes, bytes]) -> NoReturn:
 
 
 def _apt_file() -> str:
-    """Settings for apt, which insists on being another user once it has switched to one: it is to stay root."""
+    """Settings for apt, which insists on being another user once it has switched to it: it stays root."""
     path = "/dev/apt.conf"
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     os.write(file, b'APT::Sandbox::User "root";\n')
