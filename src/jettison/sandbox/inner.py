@@ -51,6 +51,8 @@ def become_user(spec: dict[str, Any], proc: int) -> None:
     uid, gid, single = spec["uid"], spec["gid"], spec["single_id"]
     if not single:
         install(spec["filters"])
+    elif uid or gid:
+        _nest(uid, gid, proc)  # which gives all capabilities anew
     for number in spec["dropped"]:
         try:
             call("bounding set", "prctl", 24, number, 0, 0, 0)
@@ -62,8 +64,6 @@ def become_user(spec: dict[str, Any], proc: int) -> None:
         os.setgroups(spec["groups"])
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
-    elif uid or gid:
-        _nest(uid, gid, proc)
     call("ambient set", "prctl", 47, 4, 0, 0, 0)
     low, high = spec["effective"] & 0xFFFFFFFF, spec["effective"] >> 32
     sets = struct.pack("6I", low, low, 0, high, high, 0)

@@ -1,0 +1,120 @@
+"""Steps in a user namespace with a single id: whatever asks for another one seems to get it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Done
+from tests.integration.containers import BUSYBOX, make_rootfs
+from tests.integration.situations import STRANGER, TOOLS, USER, Machine
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="becoming an ordinary user needs root"),
+    pytest.mark.skipif(not os.path.exists(BUSYBOX), reason="needs /bin/busybox (package busybox-static)"),
+    pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=f"needs {', '.join(TOOLS)}"),
+]
+
+STEP = """
+import os, sys, threading
+from jettison import kernel
+from jettison.sandbox import rootless
+rootless.become_single()
+from jettison.sandbox.base import ProcessSpec
+from jettison.sandbox.builtin import BuiltinSandbox
+rootfs, work, network, uid, gid, script = sys.argv[1:]
+spec = ProcessSpec(rootfs, ("/bin/sh", "-c", script), ("PATH=/bin", "TOKEN=hush"), uid=int(uid), gid=int(gid),
+    network=network)
+run = lambda: BuiltinSandbox(single_id=True).run(spec, os.write, threading.Event(), work)
+os._exit(kernel.private_mounts(run))
+"""
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Machine]:
+    with tempfile.TemporaryDirectory(prefix="jettison-single-") as place:
+        yield Machine(Path(place))
+
+
+@pytest.fixture
+def rootfs(machine: Machine) -> Iterator[Path]:
+    top = Path(tempfile.mkdtemp(dir=machine.home(USER)))
+    root = make_rootfs(top / "rootfs")
+    for name in ("chown", "tar", "start-stop-daemon", "stat", "env", "tr"):
+        (root / "bin" / name).symlink_to("busybox")
+    (root / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\nme:x:1000:1000::/:/bin/sh\n")
+    (root / "etc/group").write_text("root:x:0:\nme:x:1000:\n")
+    (top / "work").mkdir()
+    for path in (top, *top.rglob("*")):
+        os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
+    yield root
+    shutil.rmtree(top)
+
+
+def step(
+    machine: Machine, rootfs: Path, script: str, uid: int = 0, gid: int = 0, network: str = "host"
+) -> Done:
+    python = f"{machine.place}/python/bin/python3"
+    return machine.run(USER, python, "-c", STEP, rootfs, rootfs.parent / "work", network, uid, gid, script)
+
+
+def test_what_package_managers_do(machine: Machine, rootfs: Path) -> None:
+    script = """
+    set -e; echo x > /f; chown 1000:1000 /f; chown -h 7:7 /bin/sh; mkdir /d; chown -R 33:44 /d
+    mknod /c c 1 3; mknod -m 600 /p p; tar x -f /owned.tar; start-stop-daemon -S -c me -x /bin/echo -- as me
+    stat -c '%u %g' /f
+    """
+    with tarfile.open(rootfs / "owned.tar", "w") as tar:
+        for name, kind in (("unpacked", tarfile.DIRTYPE), ("unpacked/f", tarfile.REGTYPE)):
+            member = tarfile.TarInfo(name)
+            member.type, member.mode, member.uid, member.gid = kind, 0o755, 33, 44
+            tar.addfile(member)
+    done = step(machine, rootfs, script)
+    assert (done.code, done.out) == (0, "as me\n0 0\n"), done.text
+    assert stat.S_ISFIFO((rootfs / "p").stat().st_mode)
+    assert not (rootfs / "c").exists()
+    assert (rootfs / "unpacked/f").is_file()
+    assert (rootfs / "f").stat().st_uid == STRANGER
+
+
+def test_what_is_in_reach_stays_real(machine: Machine, rootfs: Path) -> None:
+    script = "echo x > /f; chmod 640 /f; mount -t tmpfs none /tmp && echo mounted; hostname x; id -u"
+    done = step(machine, rootfs, script)
+    assert done.out == "0\n", done.text
+    assert (rootfs / "f").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("network", ["host", "none"])
+def test_another_user_sees_itself_and_has_no_rights(machine: Machine, rootfs: Path, network: str) -> None:
+    script = """
+    id -u; id -g; touch /o/own; stat -c '%u %g' /o/own; chown 0 /o/own 2>/dev/null || echo refused
+    grep -E 'Cap|NoNew' /proc/self/status; mount -t tmpfs none /tmp 2>/dev/null || echo refused
+    test -c /dev/null && ls /sys/class/net >/dev/null && echo fs
+    """
+    done = step(machine, rootfs, script, uid=1000, gid=1001, network=network)
+    lines = done.out.splitlines()
+    assert lines[:4] == ["1000", "1001", "1000 1001", "refused"], done.text
+    status = dict(line.split(":\t") for line in lines[4:10])
+    assert status.pop("NoNewPrivs") == "1"
+    assert int(status.pop("CapBnd"), 16) == 0x00000000A80425FB
+    assert {int(mask, 16) for mask in status.values()} == {0}
+    assert lines[10:] == ["refused", "fs"]
+
+
+def test_apt_is_told_to_stay_root(machine: Machine, rootfs: Path) -> None:
+    assert "APT_CONFIG" not in step(machine, rootfs, "env").out
+    (rootfs / "etc/apt").mkdir()
+    done = step(machine, rootfs, "cat $APT_CONFIG")
+    assert done.out == 'APT::Sandbox::User "root";\n', done.text
+
+
+def test_nothing_of_the_builder_is_seen_in_proc(machine: Machine, rootfs: Path) -> None:
+    script = "for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/environ; done 2>&1 | grep -c JETTISON_ROOT; true"
+    assert step(machine, rootfs, script).out == "0\n"
