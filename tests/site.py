@@ -57,6 +57,7 @@ class Site:
     answers: dict[str, Answer] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     done: threading.Event = field(default_factory=threading.Event)
+    may_clone: Callable[[BaseHTTPRequestHandler], bool] = lambda handler: True
 
     def file(self, path: str, body: bytes, status: int = 200, **headers: str) -> str:
         """Serve some bytes; header names are written with _ for -."""
@@ -148,8 +149,10 @@ def served(folder: Path) -> Iterator[Site]:
             try:
                 if self.path in site.answers:
                     site.answers[self.path](self)
-                elif ".git/" in self.path:
+                elif ".git/" in self.path and site.may_clone(self):
                     _serve_git(self, site.folder)
+                elif ".git/" in self.path:
+                    self.send_error(401)
                 else:
                     self.send_error(404)
             except (BrokenPipeError, ConnectionResetError):

@@ -15,6 +15,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 
 import jettison
@@ -37,6 +38,10 @@ KINDS = ("cached", "copy", "run", "fail", "stop", "wrong", "archive", "cached")
 def held(root: Path) -> dict[str, int]:
     """What this process holds: numbers of things, and memory in KiB."""
     gc.collect()
+    # A thread that has been waited for is in the kernel's list for a moment longer.
+    end = time.monotonic() + 10
+    while len(os.listdir("/proc/self/task")) > threading.active_count() and time.monotonic() < end:
+        time.sleep(0.001)
     children = sum(
         len(Path(f"/proc/self/task/{task}/children").read_text().split())
         for task in os.listdir("/proc/self/task")

@@ -9,14 +9,18 @@ import subprocess
 import sys
 import tarfile
 import zlib
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from tests.conftest import Jettison
 from tests.leaks import files_with, found_in, processes_with
+from tests.site import Site, served
 
 Project = Callable[..., Path]
 
@@ -168,3 +172,45 @@ def test_nothing_is_left_when_the_builder_is_killed(
     nowhere(jettison, given)
     jettison.ok("build", project(dockerfile="FROM busybox\nRUN true\n"))
     nowhere(jettison, given)
+
+
+@pytest.fixture
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with served(tmp_path_factory.mktemp("site")) as made:
+        yield made
+
+
+@pytest.mark.parametrize("how", ["GIT_AUTH_TOKEN", "GIT_AUTH_TOKEN.HOST", "GIT_AUTH_HEADER", "address"])
+def test_what_opens_a_repository_is_in_no_command_line(
+    jettison: Jettison, project: Project, site: Site, given: Given, how: str
+) -> None:
+    repository = site.repository()
+    repository.commit({"f": "opened\n"})
+    basic = b64encode(f"x-access-token:{given.token}".encode()).decode()
+    shown, seen = (given.token if how == "GIT_AUTH_HEADER" else f"Basic {basic}"), []
+
+    def may_clone(handler: BaseHTTPRequestHandler) -> bool:
+        seen.extend(processes_with("cmdline", [given.token, basic]))
+        return handler.headers.get("Authorization") == shown
+
+    site.may_clone = may_clone
+    host = site.url.removeprefix("http://")
+    url, words = repository.url, ("--secret", f"id={how.replace('HOST', host)},src={given.file}")
+    if how == "address":
+        url = url.replace("http://", f"http://x-access-token:{quote(given.token, safe='')}@")
+        # The caller's own words are for the caller to keep; here they are in the Dockerfile.
+        words = ("--build-arg", "X")
+    folder = project(dockerfile=f"FROM busybox\nADD --keep-git-dir {url} /r\nCMD cat /r/f\n")
+    done = jettison("build", folder)
+    assert done.code == (how != "address")
+    if how != "address":
+        assert "the secret GIT_AUTH_TOKEN opens private repositories" in done.text
+    jettison.ok("build", "--no-cache", "-t", "app", *words, folder)
+    assert jettison.ok("run", "app").out == "opened\n"
+    assert seen == []
+    assert given.token not in jettison.ok("run", "app", "cat", "/r/.git/config").out
+    if how != "address":
+        nowhere(jettison, given)
+        assert jettison(
+            "build", "--no-cache", "--secret", f"id=GIT_AUTH_TOKEN.x,src={given.file}", folder
+        ).code

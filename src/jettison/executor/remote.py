@@ -93,6 +93,7 @@ def remotes_of(
         silence=read_timeout,
         proxies=proxies,
         cancel=cancel,
+        secrets=secrets,
     )
     return Remotes(http, git, new_name, cancel)
 

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from jettison.dataclass import dataclass, field, replace
 from jettison.errors import Cancelled, NotFound, SourceError
 from jettison.graph.ops import GitOp
+from jettison.sources.git_auth import Secrets, authorized, no_secret
 from jettison.store.base import Entry, LayerWriter
 
 if TYPE_CHECKING:
@@ -62,6 +63,9 @@ class GitAccess:
     """Proxies by http and https; "no" lists hosts that are reached without."""
     cancel: threading.Event | None = None
     """Ends git when it is set, with Cancelled."""
+    secrets: Secrets = no_secret
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Further environment variables."""
 
 
 def parse_git(text: str) -> GitSource | None:
@@ -136,7 +140,8 @@ def resolve_commit(source: GitSource, access: GitAccess | None = None) -> str:
         return _checked(source, source.ref)
     _refuse_option(source)
     ref = source.ref or "HEAD"
-    out = _git(["ls-remote", "--", source.url, ref, f"{ref}^{{}}"], access, what=shown_repository(source.url))
+    url, access = _authorized(source, access)
+    out = _git(["ls-remote", "--", url, ref, f"{ref}^{{}}"], access, what=shown_repository(source.url))
     found: dict[str, str] = {}
     for line in out.splitlines():
         commit, _, name = line.partition("\t")
@@ -175,7 +180,8 @@ def fetch_git(
     _refuse_option(source)
     shown = shown_repository(source.url)
     _git(["init", "--quiet", "--initial-branch=main", folder], access, what=shown)
-    _git(["remote", "add", "origin", source.url], access, folder, shown)
+    url, access = _authorized(source, access)
+    _git(["remote", "add", "origin", url], access, folder, shown)
     try:
         _git(["fetch", "--quiet", "--depth=1", "--no-tags", "origin", commit], access, folder, shown)
     except SourceError:
@@ -265,6 +271,11 @@ def _checked(source: GitSource, commit: str) -> str:
     return commit
 
 
+def _authorized(source: GitSource, access: GitAccess) -> tuple[str, GitAccess]:
+    url, variables = authorized(source.url, access.secrets)
+    return url, replace(access, variables=variables) if variables else access
+
+
 def _refuse_option(source: GitSource) -> None:
     if source.url.startswith("-") or source.ref.startswith("-"):
         raise SourceError(f"{source.url} {source.ref}: a repository or ref does not start with a dash")
@@ -321,7 +332,7 @@ def _git(arguments: list[str], access: GitAccess, folder: str = "/", what: str =
         said = err.decode("utf-8", "replace").strip().splitlines()
         raise SourceError(
             f"git cannot {arguments[0]} {what}: {said[-1] if said else f'status {process.returncode}'}",
-            hint="check the address, and that it can be read without a password",
+            hint="check the address; the secret GIT_AUTH_TOKEN opens private repositories over https",
         )
     return out.decode("utf-8", "surrogateescape")
 
@@ -347,7 +358,8 @@ def _environment(access: GitAccess) -> dict[str, str]:
         environment["SSH_AUTH_SOCK"] = access.ssh_agent
     if access.ca_bundle:
         environment["GIT_SSL_CAINFO"] = access.ca_bundle
-    return environment | {f"{kind}_proxy": value for kind, value in access.proxies.items()}
+    environment |= {f"{kind}_proxy": value for kind, value in access.proxies.items()}
+    return {**environment, **access.variables}
 
 
 def _listen(process: subprocess.Popen[bytes], access: GitAccess, what: str) -> tuple[bytes, bytes]:
