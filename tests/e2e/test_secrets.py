@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -143,15 +144,16 @@ def test_a_value_is_not_in_what_a_failure_says(jettison: Jettison, project: Proj
     nowhere(jettison, given)
 
 
+@pytest.mark.parametrize("isolation", ["root", "builtin"])
 def test_nothing_is_left_when_the_builder_is_killed(
-    jettison: Jettison, project: Project, given: Given
+    jettison: Jettison, project: Project, given: Given, isolation: str
 ) -> None:
     """While it runs, a value is in no command line; as a variable it is the step's only."""
     dockerfile = (
         "FROM busybox\nRUN --mount=type=secret,id=token,env=TOKEN --mount=type=secret,id=key"
         " cat /run/secrets/key && echo begun && sleep 1000\n"
     )
-    words = ("--progress", "jsonl", project(dockerfile=dockerfile))
+    words = ("--isolation", isolation, "--progress", "jsonl", project(dockerfile=dockerfile))
     process = jettison.start(
         "build", *given.words, *words, env=given.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
@@ -214,3 +216,35 @@ def test_what_opens_a_repository_is_in_no_command_line(
         assert jettison(
             "build", "--no-cache", "--secret", f"id=GIT_AUTH_TOKEN.x,src={given.file}", folder
         ).code
+
+
+def test_an_agent_is_only_where_it_is_mounted(jettison: Jettison, project: Project, tmp_path: Path) -> None:
+    """A step that runs at the same time sees no socket anywhere."""
+    wait = "for i in $(seq 300); do test -e /c/$FOR && break; sleep 0.1; done; test -e /c/$FOR"
+    shared = "RUN --mount=type=cache,id=c,target=/c"
+    dockerfile = (
+        f"FROM busybox AS with\n{shared} --mount=type=ssh"
+        f" test -S $SSH_AUTH_SOCK && touch /c/begun && FOR=looked && {wait}\n"
+        f"FROM busybox\n{shared} FOR=begun && {wait} &&"
+        ' test -z "$SSH_AUTH_SOCK" && find / -type s 2>/dev/null >/sockets; touch /c/looked\n'
+        "COPY --from=with /bin/busybox /b\nCMD cat /sockets && echo end\n"
+    )
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(tmp_path / "agent"))
+        agent.listen()
+        words = ("--jobs", "2", "--ssh", f"default={tmp_path}/agent", project(dockerfile=dockerfile))
+        jettison.ok("build", "-t", "app", *words)
+    assert jettison.ok("run", "app").out == "end\n"
+
+
+def test_a_secret_that_no_variable_can_hold(jettison: Jettison, project: Project, tmp_path: Path) -> None:
+    (tmp_path / "s").write_bytes(b"one\0two and three")
+    words = ("--secret", f"id=s,src={tmp_path}/s", "--progress", "plain")
+    done = jettison(
+        "build", *words, project(dockerfile="FROM busybox\nRUN --mount=type=secret,id=s,env=S true\n")
+    )
+    assert done.code == 1
+    assert "Dockerfile:2: the secret s holds a zero byte" in done.text and "leave out env" in done.text
+    whole = "FROM busybox\nRUN --mount=type=secret,id=s cat /run/secrets/s && wc -c </run/secrets/s\n"
+    done = jettison.ok("build", *words, project(dockerfile=whole))
+    assert " ****17\n" in done.text and "two and three" not in done.text
