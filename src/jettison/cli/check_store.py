@@ -20,9 +20,9 @@ COMMAND = Command(
     "look for damage in the local store, and repair it",
     """
 Reads all blobs and all files of layers, and compares them with their digests. Says what is damaged and
-which images are hurt. With --repair, what is damaged is made again from the layer's other form or
-fetched again from where it came; what nothing can bring back is removed, with the steps and images
-that need it. What is sound stays as it is.
+which images are hurt, and which files others than the owner could use. With --repair, what is damaged is
+made again from the layer's other form or fetched again from where it came; what nothing can bring back is
+removed, with the steps and images that need it. What is sound stays as it is.
 
 The exit status is 1 when something is damaged; with --repair only when an image could not be saved.
 """,
