@@ -38,7 +38,6 @@ from jettison.inputs import (
 from jettison.planning import Plan, make_plan, parse_file
 from jettison.platforms import Platform
 from jettison.request import BuildRequest, BuildResult, BuiltImage
-from jettison.secrets.values import Secrets
 from jettison.solver.solve import Slots, Solution, Trace, look_up, solve
 from jettison.sources.base import BaseImage
 from jettison.sources.context import ContextTree, find_ignore, open_context
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     from jettison.executor.remote import Remotes
     from jettison.executor.run import RunSettings
     from jettison.oci.registry.access import RegistryAccess
+    from jettison.secrets.values import Secrets
 
 _MOST_STEPS = 16
 """Steps side by side, where most of them leave their cores idle."""
@@ -67,15 +67,17 @@ def build(
     cancel = cancel or threading.Event()
     ran = cached = 0
     fetched: list[bytes] = []
-    secrets = Secrets(request)
-    emit = secrets.masked(emit)
+    secrets = cache(lambda: _secrets(request))
+    if request.secrets:
+        emit = secrets().masked(emit)
     try:
         with Store.open(config.root) as store:
             solution, result = _build(request, config, store, emit, cancel, fetched, secrets)
             ran, cached = solution.ran, solution.cached
             store.tidy()
     except BaseException as error:
-        secrets.mask(error)
+        if request.secrets:
+            secrets().mask(error)
         text = error.message if isinstance(error, JettisonError) else str(error) or type(error).__name__
         emit(BuildFinished(time.time(), time.perf_counter() - started, ran, cached, text))
         if isinstance(error, JettisonError):
@@ -92,7 +94,8 @@ def last_built(request: BuildRequest, config: Config, store: Store, emit: Emit) 
     Raises NotFound when a target was never built as it is now.
     """
     # Without images nothing is packed on the way to the keys.
-    made = _made(request, config, store, emit, threading.Event(), [], Secrets(request), images=False)
+    secrets = cache(lambda: _secrets(request))
+    made = _made(request, config, store, emit, threading.Event(), [], secrets, images=False)
     try:
         solution = look_up(made.plan.graph, StoreCache(store), made.executor)
     finally:
@@ -114,7 +117,7 @@ def _build(
     emit: Emit,
     cancel: threading.Event,
     fetched: list[bytes],
-    secrets: Secrets,
+    secrets: Callable[[], Secrets],
 ) -> tuple[Solution, tuple[BuiltImage, ...]]:
     from jettison.exporting import check_outputs, export, wants_images
 
@@ -145,14 +148,14 @@ def _made(
     emit: Emit,
     cancel: threading.Event,
     fetched: list[bytes],
-    secrets: Secrets,
+    secrets: Callable[[], Secrets],
     images: bool,
 ) -> _Made:
     """Read the Dockerfile, find the base images, and lay out the steps."""
     from jettison.exporters.attributes import packing_of
 
     chosen = packing_of(request)
-    remotes = cache(lambda: _remotes(request, config, store, cancel, secrets))
+    remotes = cache(lambda: _remotes(request, config, store, cancel, secrets()))
     fetching = cache(lambda: fetching_with(remotes(), request, store.session.new_folder, emit))
     named = sort_contexts(request)
     main = open_main(request, fetching)
@@ -175,7 +178,7 @@ def _made(
         emit,
         time.time,
         checks_of(store, dockerfile, data, folder, path),
-        lambda name: secrets.stamp(name, store.salt),
+        lambda name: secrets().stamp(name, store.salt),
     )
     graph = plan.graph
     if request.cache_mounts:
@@ -186,7 +189,7 @@ def _made(
         graph=graph,
         copies=ContextCopies(store, opened, chosen),
         packing=chosen,
-        run_settings=cache(lambda: _run_settings(request, config, plan, secrets, emit)),
+        run_settings=cache(lambda: _run_settings(request, config, plan, secrets(), emit)),
         emit=emit,
         cancel=cancel,
         remotes=remotes,
@@ -314,6 +317,12 @@ def _fetch_blob(
         emit(StepProgress(time.time(), downloads.get(blob.digest, ""), blob.digest, done, total))
 
     fetch_blob(store, blob, origin, access, progress)
+
+
+def _secrets(request: BuildRequest) -> Secrets:
+    from jettison.secrets.values import Secrets
+
+    return Secrets(request)
 
 
 def _remotes(

@@ -63,8 +63,6 @@ class Secrets:
 
     def masked(self, emit: Emit) -> Emit:
         """An `Emit` in whose messages no value is shown."""
-        if not self._given:
-            return emit
         from jettison.secrets.masking import masked_events
 
         return masked_events(self.masks, emit)
@@ -79,7 +77,7 @@ class Secrets:
 
     def mask(self, error: BaseException) -> None:
         """Take the values out of an error's text."""
-        if self._given and isinstance(error, JettisonError):
+        if isinstance(error, JettisonError):
             from jettison.secrets.masking import mask_error
 
             mask_error(self.masks(), error)
