@@ -304,6 +304,7 @@ def _archive(output: Output, images: Sequence[tuple[ImageDocument, tuple[str, ..
 
 def _files(output: Output, built: Sequence[_Built], store: Store, epoch: int | None, emit: Emit) -> None:
     from jettison.exporters.filesystem import write_folder, write_tar
+    from jettison.store.owners import virtual
 
     if output.type == "tar" and len(built) > 1:
         raise UsageError(
@@ -316,7 +317,10 @@ def _files(output: Output, built: Sequence[_Built], store: Store, epoch: int | N
         if output.type == "tar":
             write_tar(tree, dest, sys.stdout.buffer if dest == "-" else None, epoch)
         else:
-            left_out = write_folder(tree, dest, flag(output, "owners", False))
+            owners = flag(output, "owners", False)
+            left_out = write_folder(tree, dest, owners)
+            if owners and virtual():
+                emit(Warned(time.time(), f"the files in {dest} are yours: this user can give none away"))
             if left_out:
                 emit(
                     Warned(time.time(), f"{dest} lacks what this user cannot make: {', '.join(left_out[:5])}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from jettison.cache.key import CacheKey
 from jettison.dataclass import dataclass
@@ -30,8 +30,13 @@ class CacheRecord:
     last_used: float = 0.0
 
 
-def find(db: Database, keys: Iterable[str]) -> dict[str, CacheRecord]:
-    """The records of some keys, by key. A record is only given while all its layers are in the store."""
+def find(
+    db: Database, keys: Iterable[str], has_tree: Callable[[str], bool] = lambda layer_id: True
+) -> dict[str, CacheRecord]:
+    """The records of some keys, by key. A record is only given while all its layers are in the store.
+
+    Layers without a blob are asked for with `has_tree`.
+    """
     wanted = list(dict.fromkeys(keys))
     found: dict[str, CacheRecord] = {}
     for start in range(0, len(wanted), 500):
@@ -47,7 +52,8 @@ def find(db: Database, keys: Iterable[str]) -> dict[str, CacheRecord]:
     for start in range(0, len(ids), 500):
         part = ids[start : start + 500]
         marks = ",".join("?" * len(part))
-        present.update(row[0] for row in db.read(f"SELECT id FROM layers WHERE id IN ({marks})", part))
+        rows = db.read(f"SELECT id, blob FROM layers WHERE id IN ({marks})", part)
+        present.update(layer_id for layer_id, blob in rows if blob or has_tree(layer_id))
     return {key: record for key, record in found.items() if present.issuperset(record.layers)}
 
 

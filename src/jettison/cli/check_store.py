@@ -88,6 +88,11 @@ def _text(checked: Checked, repaired: Repaired | None) -> str:
             f"{checked.noted} layers had nothing to be compared with; their digests are noted, and the next"
             " check compares with them"
         )
+    if checked.elsewhere:
+        lines.append(
+            f"{checked.elsewhere} unpacked layers were left out: they were made with other user ids than "
+            "this command has"
+        )
     if found and repaired is None:
         lines.append("jettison check-store --repair mends what can be mended")
     return "".join(line + "\n" for line in lines)
@@ -98,6 +103,7 @@ def _json(checked: Checked, repaired: Repaired | None) -> str:
         "blobs": checked.blobs,
         "layers": checked.trees,
         "noted": checked.noted,
+        "elsewhere": checked.elsewhere,
         "damages": [
             {
                 "type": damage.kind,

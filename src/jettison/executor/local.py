@@ -42,9 +42,11 @@ class StoreCache:
     store: Store
 
     def find(self, keys: list[str]) -> dict[str, Hit]:
-        found = records.find(self.store.db, keys)
+        # A tree that was made with other user ids than we have is of no use.
+        has_tree = self.store.layers.has_tree
+        found = records.find(self.store.db, keys, has_tree)
         if records.touch(self.store.db, found.values()):
-            found = records.find(self.store.db, keys)
+            found = records.find(self.store.db, keys, has_tree)
         return {key: Hit(record.layers, record.created) for key, record in found.items()}
 
     def save(self, keys: list[CacheKey], layers: Layers, seconds: float, created: float | None) -> float:

@@ -16,6 +16,7 @@ from jettison.kernel import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_REMOUNT,
 from jettison.sandbox import network
 from jettison.sandbox.base import Mount
 from jettison.store.base import FileTree
+from jettison.store.owners import give
 from jettison.store.resolve import resolve
 from jettison.store.snapshot import Stub, mounted
 from jettison.store.store import Store
@@ -207,7 +208,7 @@ class StepMounts:
         fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
         with open(fd, "wb") as file:
             file.write(value)
-        os.chown(name, item.uid or 0, item.gid or 0)
+        give(name, item.uid or 0, item.gid or 0)
         os.chmod(name, 0o400 if item.mode is None else item.mode)
         return Mount("bind", target, name, read_only=True)
 
@@ -239,7 +240,7 @@ class StepMounts:
     def _cache(self, item: MountOp) -> str:
         def seed(folder: str) -> None:
             if item.input < 0:
-                os.chown(folder, item.uid or 0, item.gid or 0)
+                give(folder, item.uid or 0, item.gid or 0)
                 os.chmod(folder, 0o755 if item.mode is None else item.mode)
                 return
             from subprocess import run
@@ -247,7 +248,7 @@ class StepMounts:
             source = self._source(item, writable=False)
             run(["cp", "-a", f"{source}/.", folder], check=True, capture_output=True)
             if item.uid is not None or item.gid is not None:
-                os.chown(folder, item.uid or 0, item.gid or 0)
+                give(folder, item.uid or 0, item.gid or 0)
             if item.mode is not None:
                 os.chmod(folder, item.mode)
 
@@ -295,7 +296,7 @@ class StepMounts:
         from jettison.executor.agent import forward_agent
 
         name = forward_agent(given, self.folder, os.path.basename(self._name()), self.stack)
-        os.chown(name, item.uid or 0, item.gid or 0)
+        give(name, item.uid or 0, item.gid or 0)
         os.chmod(name, 0o600 if item.mode is None else item.mode)
         return name
 
@@ -315,7 +316,7 @@ def _own_folder(folder: str, item: MountOp, vertex: Vertex) -> str:
     try:
         if not os.path.isdir(folder):
             os.makedirs(folder)
-            os.chown(folder, item.uid or 0, item.gid or 0)
+            give(folder, item.uid or 0, item.gid or 0)
             os.chmod(folder, 0o755 if item.mode is None else item.mode)
     except OSError as error:
         raise SourceError(

@@ -123,7 +123,7 @@ def run(
             raise _not_run(error, vertex, store.root) from error
         if status != 0:
             raise _failed(vertex, op, status, b"".join(tail))
-        layer = store.layers.commit_upper(work.upper, base)
+        layer = store.layers.commit_upper(work.upper, base, (user.uid, user.gid))
     return (*base, layer.id)
 
 

@@ -19,6 +19,7 @@ from jettison.oci.archive import pour
 from jettison.replacing import create, give_name
 from jettison.store import tar
 from jettison.store.base import Entry, FileTree, Node
+from jettison.store.owners import virtual
 
 _FORMATS = {"char": stat.S_IFCHR, "block": stat.S_IFBLK, "fifo": stat.S_IFIFO}
 
@@ -69,9 +70,10 @@ def write_tar(tree: FileTree, dest: str, stream: BinaryIO | None = None, clamp: 
 def write_folder(tree: FileTree, dest: str, owners: bool = False) -> list[str]:
     """Write all files of a tree into a folder, which is made if need be.
 
-    They belong to the calling user, unless `owners` is set (which takes root). Gives what
+    They belong to the calling user, unless `owners` is set and this user can give files away. Gives what
     could not be made (devices, for an ordinary user). Raises ExportError.
     """
+    owners = owners and not virtual()
     left_out: list[str] = []
     folders: list[tuple[str, Entry]] = []
     with reported(dest):
@@ -178,7 +180,7 @@ def _adorn(target: str, entry: Entry, owners: bool) -> None:
     mode = entry.mode
     if owners:
         os.chown(target, entry.uid, entry.gid, follow_symlinks=False)
-    elif (entry.uid, entry.gid) != (os.geteuid(), os.getegid()) and entry.kind != "dir":
+    elif (virtual() or (entry.uid, entry.gid) != (os.geteuid(), os.getegid())) and entry.kind != "dir":
         # A program that ran as somebody else there must not run as the calling user here.
         mode &= ~(stat.S_ISUID | stat.S_ISGID)
     if not link:

@@ -65,7 +65,9 @@ class Layers:
         )
         if not rows or not diff_id:
             return None
-        row = next((row for row in rows if self.has_tree(row[0])), rows[0])
+        row = rows[0]
+        if len(rows) > 1:
+            row = next((row for row in rows if self.has_tree(row[0])), row)
         return _layer(row), row[6]
 
     def claim(self, diff_id: str) -> Layer | None:
@@ -81,8 +83,10 @@ class Layers:
         return [_layer(row) for row in self._store.db.read(f"SELECT {_COLUMNS} FROM layers ORDER BY id")]
 
     def tree(self, layer_id: str) -> str:
-        """Where the tree of a layer is, or would be."""
-        return f"{self.folder}/{layer_id}/tree"
+        """Where the tree of a layer is, or would be: that with owners as this process can have them."""
+        from jettison.store.owners import tree_name
+
+        return f"{self.folder}/{layer_id}/{tree_name()}"
 
     def has_tree(self, layer_id: str) -> bool:
         """Whether the layer can be mounted as it is."""
@@ -149,25 +153,34 @@ class Layers:
 
         return BlobLayerWriter(blobs, LayerStream(blobs, chosen, known), index, clamp, keep)
 
-    def commit_upper(self, upper: str, below: Sequence[str] | None = None) -> Layer:
+    def commit_upper(
+        self, upper: str, below: Sequence[str] | None = None, maker: tuple[int, int] = (0, 0)
+    ) -> Layer:
         """Adopt the upper directory of an overlay mount as a layer; it is gone from its place afterwards.
 
         It has to be on the store's filesystem. With `below`, the ids of the layers under it, whiteouts and
-        opaque marks for what these layers have not are dropped.
+        opaque marks for what these layers have not are dropped. `maker` is the user and group that the step
+        ran as: theirs are the new files where none can have an owner.
         """
-        from jettison.store.upper import bytes_of_files, drop_needless
+        from jettison.store import owners
+        from jettison.store.upper import bytes_of_files, drop_needless, note_owners
 
         with faults("adopting the files of a step", self._store.root):
+            view = self._store.view(below or ())
             if below is not None:
-                drop_needless(upper, self._store.view(below))
+                drop_needless(upper, view)
+            if owners.virtual():
+                note_owners(upper, view, maker)
             return self._keep_tree(upper, bytes_of_files(upper), ())
 
     def _keep_tree(self, tree: str, size: int, implied: tuple[str, ...]) -> Layer:
+        from jettison.store import owners
+
         layer = Layer(self._new_id(), size=size)
         with self._store.db.transaction(), faults("storing a layer", self._store.root):
             self._insert(layer, "", implied=implied)
             os.mkdir(f"{self.folder}/{layer.id}", 0o700)
-            os.rename(tree, self.tree(layer.id))
+            owners.bring(tree, self.tree(layer.id))
         return layer
 
     def _keep_blob(self, written: Written, packing: str) -> Layer:
@@ -291,7 +304,12 @@ class Layers:
         )
 
     def usable(self, layer_ids: Sequence[str]) -> bool:
-        """Whether all layers are known, and each has a tree, or a blob that is here or can be fetched."""
+        """Whether all layers are known, and each has a tree, or a blob that is here or can be fetched.
+
+        A tree that only others can use counts too.
+        """
+        from jettison.store.owners import TREES
+
         marks = ",".join("?" * len(layer_ids))
         rows = self._store.db.read(
             f"SELECT id, blob, origin FROM layers WHERE id IN ({marks})", tuple(layer_ids)
@@ -299,33 +317,44 @@ class Layers:
         if len(rows) < len(set(layer_ids)):
             return False
         return all(
-            self.has_tree(layer_id) or (blob and (origin or self._store.blobs.has(blob)))
+            any(os.path.isdir(f"{self.folder}/{layer_id}/{name}") for name in TREES)
+            or (blob and (origin or self._store.blobs.has(blob)))
             for layer_id, blob, origin in rows
         )
 
     def sweep(self) -> None:
         """Remove the folders of layers that a process was about to make when it died."""
+        from jettison.store.owners import removable
+
         doomed = []
         with self._store.db.transaction(), faults("sweeping the store", self._store.root):
             known = {row[0] for row in self._store.db.read("SELECT id FROM layers")}
             for name in os.listdir(self.folder):
                 if name not in known:
-                    doomed.append(self._store.session.new_name("dead"))
-                    os.rename(f"{self.folder}/{name}", doomed[-1])
+                    for path in removable(f"{self.folder}/{name}"):
+                        doomed.append(self._store.session.new_name("dead"))
+                        os.rename(path, doomed[-1])
         for path in doomed:
             remove_tree(path)
 
     def remove(self, layer_id: str) -> None:
-        """Forget a layer and remove its folder. Its blobs stay: others may be equal."""
-        doomed = self._store.session.new_name("dead")
+        """Forget a layer and remove its folder, as far as its files are ours. Its blobs stay: others may be
+        equal.
+        """
+        from jettison.store.owners import removable
+
+        doomed = []
         with self._store.db.transaction(), faults("removing a layer", self._store.root):
             self._store.db.write("DELETE FROM layers WHERE id = ?", (layer_id,))
             self._store.db.write("DELETE FROM renderings WHERE layer = ?", (layer_id,))
-            try:
-                os.rename(f"{self.folder}/{layer_id}", doomed)
-            except FileNotFoundError:
-                pass
-        remove_tree(doomed)
+            for path in removable(f"{self.folder}/{layer_id}"):
+                doomed.append(self._store.session.new_name("dead"))
+                try:
+                    os.rename(path, doomed[-1])
+                except FileNotFoundError:
+                    pass
+        for path in doomed:
+            remove_tree(path)
 
     def _need(self, layer_id: str) -> Layer:
         layer = self.get(layer_id)

@@ -16,6 +16,7 @@ from jettison.store import xattrs
 from jettison.store.base import Entry
 from jettison.store.cache_mounts import CacheMount
 from jettison.store.compress import decompressed
+from jettison.store.owners import owner_of
 from jettison.store.render import entries
 from jettison.store.tar import END, WHITEOUT, header, padding
 from jettison.store.tar_reader import TarReader
@@ -47,7 +48,7 @@ def write(mounts: Sequence[CacheMount], compression: str, sink: Write) -> None:
     for number, mount in enumerate(mounts):
         at = os.stat(mount.folder)
         top = Entry(
-            str(number), "dir", at.st_mode & 0o7777, at.st_uid, at.st_gid, at.st_mtime_ns,
+            str(number), "dir", at.st_mode & 0o7777, *owner_of(mount.folder, at), at.st_mtime_ns,
             xattrs=xattrs.read(mount.folder),
         )  # fmt: skip
         out(header(top))

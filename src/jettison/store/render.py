@@ -6,8 +6,9 @@ import os
 import stat
 from collections.abc import Iterator
 
-from jettison.store import xattrs
+from jettison.store import owners, xattrs
 from jettison.store.base import Entry, Kind
+from jettison.store.owners import Notes
 from jettison.store.whiteouts import is_whiteout
 
 _KINDS: dict[int, Kind] = {
@@ -28,10 +29,12 @@ def entries(tree: str) -> Iterator[Entry]:
     if xattrs.has(tree, xattrs.OPAQUE):
         yield Entry("", "opaque")
     links: dict[tuple[int, int], str] = {}
-    yield from _below(tree, "", links)
+    yield from _below(tree, "", links, owners.notes_of(tree))
 
 
-def _below(tree: str, folder: str, links: dict[tuple[int, int], str]) -> Iterator[Entry]:
+def _below(
+    tree: str, folder: str, links: dict[tuple[int, int], str], notes: Notes | None
+) -> Iterator[Entry]:
     with os.scandir(f"{tree}/{folder}" if folder else tree) as found:
         listed = sorted(found, key=lambda item: os.fsencode(item.name))
     for item in listed:
@@ -45,22 +48,25 @@ def _below(tree: str, folder: str, links: dict[tuple[int, int], str]) -> Iterato
             continue
         if kind == "dir":
             if not xattrs.has(item.path, xattrs.IMPLIED):
-                yield _entry(path, kind, at, item.path)
+                yield _entry(notes, path, kind, at, item.path)
             if xattrs.has(item.path, xattrs.OPAQUE):
                 yield Entry(path, "opaque")
-            yield from _below(tree, path, links)
+            yield from _below(tree, path, links, notes)
             continue
         if at.st_nlink > 1:
             first = links.setdefault((at.st_dev, at.st_ino), path)
             if first != path:
-                yield _entry(path, "hardlink", at, item.path, first)
+                yield _entry(notes, path, "hardlink", at, item.path, first)
                 continue
-        yield _entry(path, kind, at, item.path, os.readlink(item.path) if kind == "symlink" else "")
+        yield _entry(notes, path, kind, at, item.path, os.readlink(item.path) if kind == "symlink" else "")
 
 
-def _entry(path: str, kind: Kind, at: os.stat_result, where: str, link: str = "") -> Entry:
+def _entry(
+    notes: Notes | None, path: str, kind: Kind, at: os.stat_result, where: str, link: str = ""
+) -> Entry:
     device = (os.major(at.st_rdev), os.minor(at.st_rdev)) if kind in ("char", "block") else (0, 0)
-    return Entry(
+    entry = Entry(
         path, kind, stat.S_IMODE(at.st_mode), at.st_uid, at.st_gid, at.st_mtime_ns,
         at.st_size if kind == "file" else 0, link, device, () if kind == "hardlink" else xattrs.read(where),
     )  # fmt: skip
+    return entry if notes is None else notes.correct(entry, path, where)

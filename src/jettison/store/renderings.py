@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from jettison.errors import StoreError
+from jettison.store import owners
 from jettison.store.base import Blob, Entry, Layer
 from jettison.store.blob_writer import LayerStream, stamped
 from jettison.store.compress import Packing, compression_of
@@ -36,7 +37,7 @@ def make_tree(store: Store, layer: Layer) -> None:
             store.db.write(
                 "UPDATE layers SET size = ?, implied = ? WHERE id = ?", (size, json.dumps(implied), layer.id)
             )
-            os.rename(tree, store.layers.tree(layer.id))
+            owners.bring(tree, store.layers.tree(layer.id))
     except BaseException:
         remove_tree(tree)
         raise

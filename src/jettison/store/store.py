@@ -104,8 +104,13 @@ class Store:
         return locked(f"{self.root}/locks/{_file_name(name)}", on_wait, cancel)
 
     def cache_mount_folder(self, mount_id: str) -> str:
-        """Where a cache mount is, or would be."""
-        return f"{self.root}/cache-mounts/{_file_name(mount_id)}"
+        """Where a cache mount is, or would be.
+
+        Files under ids that are not ours cannot be written to: where we have one id mounts are others.
+        """
+        from jettison.store.owners import virtual
+
+        return f"{self.root}/cache-mounts/{_file_name(mount_id)}{'.virtual' if virtual() else ''}"
 
     def salt(self) -> bytes:
         """What this store mixes into digests that must tell nothing. Raises StoreError."""
@@ -142,7 +147,7 @@ class Store:
         # Said to be in use before anyone looks for it, so that nothing removes it in between.
         self.db.write(
             "INSERT INTO cache_mounts (id, folder, created, last_used) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (id) DO UPDATE SET last_used = excluded.last_used",
+            " ON CONFLICT (id) DO UPDATE SET folder = excluded.folder, last_used = excluded.last_used",
             (mount_id, os.path.basename(folder), now, now),
         )
         if not os.path.isdir(folder):

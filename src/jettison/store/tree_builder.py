@@ -13,7 +13,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 
 from jettison.errors import StoreError
-from jettison.store import xattrs
+from jettison.store import owners, xattrs
 from jettison.store.base import Entry
 from jettison.store.temporary import remove_tree
 from jettison.store.whiteouts import is_whiteout, make_whiteout
@@ -34,6 +34,9 @@ class TreeBuilder:
         self._folders: dict[str, Entry | None] = {"": None}
         """Every directory made so far, with its entry; None for those that no entry named."""
         self._removed: set[str] = set()
+        self._virtual = owners.virtual()
+        self._listed: dict[str, tuple[int, int]] = {}
+        """Owners of symlinks and fifos that are only noted."""
 
     def add(self, entry: Entry, fill: Fill | None = None) -> None:
         """Add one entry; `fill` writes the content of a file. Raises StoreError for impossible entries."""
@@ -64,6 +67,7 @@ class TreeBuilder:
                 implied.append(path)
             when = entry.mtime_ns if entry else 0
             os.utime(where, ns=(when, when))
+        owners.write_listing(self.root, self._listed)
         return tuple(sorted(implied))
 
     def _path(self, path: str) -> str:
@@ -82,25 +86,40 @@ class TreeBuilder:
             self._make_file(where, entry, fill)
         elif entry.kind == "hardlink":
             self._make_link(where, entry)
+        elif self._virtual and entry.kind in ("char", "block"):
+            self._make_file(where, entry, None)
         else:
             self._make_special(where, entry)
+            if self._virtual:
+                self._list(path, (entry.uid, entry.gid))
+
+    def _list(self, path: str, owner: tuple[int, int]) -> None:
+        if owner != (0, 0):
+            self._listed[path] = owner
 
     def _make_file(self, where: str, entry: Entry, fill: Fill | None) -> None:
         fd = os.open(where, _NEW, 0o600)
         try:
             if fill:
                 self.size += fill(fd)
-            os.fchown(fd, entry.uid, entry.gid)
-            os.fchmod(fd, entry.mode)
+            self._adorn(fd, entry)
             if entry.xattrs:
                 xattrs.write(fd, entry.xattrs)
             os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
         finally:
             os.close(fd)
 
+    def _adorn(self, where: str | int, entry: Entry) -> None:
+        if self._virtual:
+            owners.adorn(where, entry)
+        else:
+            os.chown(where, entry.uid, entry.gid)
+            os.chmod(where, entry.mode)
+
     def _make_link(self, where: str, entry: Entry) -> None:
         folder, _, name = entry.link.rpartition("/")
-        target = self._path(f"{self._folder(folder, create=False)}/{name}".lstrip("/"))
+        source = f"{self._folder(folder, create=False)}/{name}".lstrip("/")
+        target = self._path(source)
         try:
             kind = os.lstat(target)
         except (FileNotFoundError, NotADirectoryError):
@@ -112,6 +131,8 @@ class TreeBuilder:
         if os.path.lexists(where) and os.path.samestat(kind, os.lstat(where)):
             return
         os.link(target, where, follow_symlinks=False)
+        if self._virtual:
+            self._list(where[len(self.root) + 1 :], self._listed.get(source, (0, 0)))
 
     def _make_special(self, where: str, entry: Entry) -> None:
         if entry.kind == "symlink":
@@ -124,7 +145,8 @@ class TreeBuilder:
                 os.mknod(where, form | 0o600, os.makedev(*entry.device))
             except PermissionError:
                 return  # a user namespace has no devices; the blob of the layer still holds the entry
-        os.chown(where, entry.uid, entry.gid, follow_symlinks=False)
+        if not self._virtual:
+            os.chown(where, entry.uid, entry.gid, follow_symlinks=False)
         if entry.kind != "symlink":
             os.chmod(where, entry.mode)
         if entry.xattrs:
@@ -139,12 +161,13 @@ class TreeBuilder:
             if path not in self._folders:
                 self._clear(path)
                 os.mkdir(where, 0o700)
+            elif self._virtual:
+                owners.forget(where)
         if path in self._removed:
             # The layer removes the path and makes it anew: nothing of lower layers shines through.
             xattrs.mark(where, xattrs.OPAQUE)
         self._folders[path] = entry
-        os.chown(where, entry.uid, entry.gid)
-        os.chmod(where, entry.mode)
+        self._adorn(where, entry)
         if entry.xattrs:
             xattrs.write(where, entry.xattrs)
 
@@ -160,10 +183,13 @@ class TreeBuilder:
 
     def _clear(self, path: str) -> None:
         """Make room for an entry that replaces an earlier one."""
+        self._listed.pop(path, None)
         if path in self._folders:
             below = path + "/"
             for known in [name for name in self._folders if name == path or name.startswith(below)]:
                 del self._folders[known]
+            for known in [name for name in self._listed if name.startswith(below)]:
+                del self._listed[known]
         remove_tree(self._path(path))
 
     def _folder(self, path: str, create: bool = True) -> str:

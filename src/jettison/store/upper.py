@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from jettison.errors import SourceError
-from jettison.store import xattrs
-from jettison.store.base import FileTree
+from jettison.store import owners, xattrs
+from jettison.store.base import FileTree, Node
 from jettison.store.whiteouts import is_whiteout
+
+_KINDS = {stat.S_IFDIR: "dir", stat.S_IFLNK: "symlink", stat.S_IFIFO: "fifo"}
 
 
 def bytes_of_files(tree: str) -> int:
@@ -62,6 +65,45 @@ def drop_needless(tree: str, below: FileTree) -> None:
             for name in needless:
                 os.unlink(name)
             os.utime(where, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def note_owners(tree: str, below: FileTree, maker: tuple[int, int]) -> None:
+    """Note whose the files are that a step left, where all of them look like our own.
+
+    What root noted itself counts. Else a file belongs to whom the layers below say, and a new one to its
+    `maker`, the user and group of the step.
+    """
+    listed: dict[str, tuple[int, int]] = {}
+    todo = [""]
+    while todo:
+        folder = todo.pop()
+        with os.scandir(f"{tree}/{folder}" if folder else tree) as found:
+            for item in found:
+                path = f"{folder}/{item.name}" if folder else item.name
+                if item.is_dir(follow_symlinks=False):
+                    todo.append(path)
+                elif not item.is_file(follow_symlinks=False):
+                    if not _is_whiteout(item) and (owner := _owner(path, item, below, maker)) != (0, 0):
+                        listed[path] = owner
+                    continue
+                known = owners.noted(item.path)
+                if known is None or maker[0] != 0:
+                    owner = _owner(path, item, below, maker)
+                    if owner != (known or (0, 0)):
+                        owners.note(item.path, *owner)
+    owners.write_listing(tree, listed)
+
+
+def _owner(path: str, item: os.DirEntry[str], below: FileTree, maker: tuple[int, int]) -> tuple[int, int]:
+    was = below.lookup(path)
+    return (was.uid, was.gid) if was is not None and _alike(was, item) else maker
+
+
+def _alike(was: Node, item: os.DirEntry[str]) -> bool:
+    """Whether what is there now can be what was there, changed."""
+    if was.kind in ("dir", "symlink", "fifo"):
+        return was.kind == _KINDS.get(stat.S_IFMT(item.stat(follow_symlinks=False).st_mode))
+    return item.is_file(follow_symlinks=False)
 
 
 def _is_whiteout(item: os.DirEntry[str]) -> bool:

@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import BinaryIO, Literal, Protocol
 
 from jettison.errors import StoreError
-from jettison.store import xattrs
+from jettison.store import owners, xattrs
 from jettison.store.base import Entry, Node
 from jettison.store.index import EntryTree, from_bytes
 from jettison.store.whiteouts import is_whiteout
@@ -204,6 +204,7 @@ class _Tree:
 
     def __init__(self, root: str) -> None:
         self._root = root
+        self._notes = owners.notes_of(root)
         self._names: dict[str, dict[str, bool]] = {}
 
     def _path(self, path: str) -> str:
@@ -219,13 +220,21 @@ class _Tree:
             at = os.lstat(where)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return _node(at, where)
+        return self._node(at, path, where)
+
+    def _node(self, at: os.stat_result, path: str, where: str) -> Node | Literal[False]:
+        node = _node(at, where)
+        return node if node is False or self._notes is None else self._notes.correct(node, path, where)
 
     def scan(self, path: str) -> dict[str, Node]:
         """What is in a directory, sorted."""
         with os.scandir(self._path(path)) as found:
             listed = sorted((os.fsencode(item.name), item) for item in found)
-        nodes = {item.name: _node(item.stat(follow_symlinks=False), item.path) for _, item in listed}
+        below = f"{path}/" if path else ""
+        nodes = {
+            item.name: self._node(item.stat(follow_symlinks=False), below + item.name, item.path)
+            for _, item in listed
+        }
         return {name: node for name, node in nodes.items() if node is not False}
 
     def names(self, path: str) -> dict[str, bool]:

@@ -9,6 +9,9 @@ OPAQUE = "user.overlay.opaque"
 IMPLIED = "user.jettison.implied"
 """Marks a directory that no entry of its layer names: what is below it in the stack says how it looks."""
 
+KEPT = "user.jettison.kept."
+"""Comes before the name of an attribute that this process may not set, and so only keeps."""
+
 _OWN = (
     "user.overlay.",
     "trusted.overlay.",
@@ -38,20 +41,35 @@ def read(path: str | int) -> tuple[tuple[str, bytes], ...]:
         raise
     if not names:
         return ()
-    return tuple(
-        (name, os.getxattr(path, name, follow_symlinks=follow)) for name in sorted(names) if belongs(name)
-    )
+    found = [(name, os.getxattr(path, name, follow_symlinks=follow)) for name in names if belongs(name)]
+    kept = [name for name in names if name.startswith(KEPT)]
+    if kept and _virtual():
+        found += [(name[len(KEPT) :], os.getxattr(path, name, follow_symlinks=follow)) for name in kept]
+    return tuple(sorted(found))
 
 
 def write(path: str | int, xattrs: tuple[tuple[str, bytes], ...]) -> None:
     """Set attributes, as far as this filesystem and this user can have them."""
     for name, value in xattrs:
-        if belongs(name):
-            try:
-                os.setxattr(path, name, value, follow_symlinks=isinstance(path, int))
-            except OSError as error:
-                if error.errno not in _UNABLE:
-                    raise
+        if belongs(name) and not _set(path, name, value) and _virtual():
+            _set(path, KEPT + name, value)
+
+
+def _set(path: str | int, name: str, value: bytes) -> bool:
+    """Whether the attribute could be set."""
+    try:
+        os.setxattr(path, name, value, follow_symlinks=isinstance(path, int))
+        return True
+    except OSError as error:
+        if error.errno not in _UNABLE:
+            raise
+        return False
+
+
+def _virtual() -> bool:
+    from jettison.store import owners
+
+    return owners.virtual()
 
 
 def has(path: str, name: str) -> bool:

@@ -7,6 +7,7 @@ their digest, and the next ones compare with it.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
@@ -18,6 +19,7 @@ from jettison.store.blob_writer import stamped
 from jettison.store.contents import pieces
 from jettison.store.images import ImageRecord
 from jettison.store.index import from_bytes
+from jettison.store.owners import TREES, tree_name
 from jettison.store.render import entries
 from jettison.store.tar import END, header, padding
 from jettison.store.temporary import remove_tree
@@ -50,6 +52,8 @@ class Checked:
     blobs: int
     trees: int
     noted: int
+    elsewhere: int
+    """Trees that were made with other user ids than this process has, and so were not looked at."""
     damages: tuple[Damage, ...]
     hurt: dict[Damage, tuple[str, ...]]
 
@@ -61,8 +65,9 @@ def check(store: Store) -> Checked:
         damages = [found for digest, _ in blobs if (found := _blob(store, digest))]
         bad = {one.id for one in damages}
         layers = store.layers.all()
-        noted = trees = 0
+        noted = trees = elsewhere = 0
         for layer in layers:
+            elsewhere += _others(store, layer)
             if store.layers.has_tree(layer.id):
                 trees += 1
                 wrong, new = _tree(store, layer, bad)
@@ -77,7 +82,13 @@ def check(store: Store) -> Checked:
         images = store.images.list()
         damages += [found for image in images if (found := image_damage(store, image))]
         hurt = _hurt(store, damages, images)
-    return Checked(len(blobs), trees, noted, tuple(damages), hurt)
+    return Checked(len(blobs), trees, noted, elsewhere, tuple(damages), hurt)
+
+
+def _others(store: Store, layer: Layer) -> int:
+    """How many trees a layer has that this process does not use."""
+    folder = f"{store.layers.folder}/{layer.id}"
+    return sum(os.path.isdir(f"{folder}/{name}") for name in TREES if name != tree_name())
 
 
 def blob_problem(store: Store, digest: str) -> str:
@@ -125,12 +136,14 @@ def tree_digest(tree: str) -> str:
 
 def _tree(store: Store, layer: Layer, bad: set[str]) -> tuple[list[Damage], bool]:
     """What is wrong with a tree, and whether it was only noted, as there is nothing to compare it with."""
-    folder = f"layers/{layer.id}/tree"
+    folder = f"layers/{layer.id}/{tree_name()}"
     try:
         digest = tree_digest(store.layers.tree(layer.id))
     except OSError as error:
         problem = f"its files cannot be read: {error.strerror} ({error.filename})"
         return [Damage("tree", layer.id, problem)], False
+    except StoreError as error:
+        return [Damage("tree", layer.id, error.message)], False
     known = noted(store, folder)
     if digest in (layer.diff_id, known):
         return [], False

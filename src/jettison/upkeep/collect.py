@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from jettison.store.faults import faults
 from jettison.store.locks import still_named, try_lock
+from jettison.store.owners import TREES, removable
 from jettison.store.temporary import others, remove_tree, sweep
 from jettison.upkeep.choose import Plan, Wanted, choose
 from jettison.upkeep.measure import measure
@@ -55,7 +57,8 @@ def collect(
             doomed += _take_away(store, _unknown(plan))
             doomed += _take_blobs(store, plan, since)
         for path in doomed:
-            remove_tree(path)
+            with suppress(PermissionError):  # a cache mount with files under ids that are not ours
+                remove_tree(path)
         return plan
 
 
@@ -91,7 +94,7 @@ def _forget(store: Store, plan: Plan) -> None:
 def _measured(thing: str) -> tuple[str, ...]:
     if thing.startswith("tree:"):
         folder = f"layers/{thing[5:]}"
-        return f"{folder}/tree", f"{folder}/index"
+        return *(f"{folder}/{name}" for name in TREES), f"{folder}/index"
     return (thing,)
 
 
@@ -106,13 +109,15 @@ def _take_away(store: Store, things: Iterable[str]) -> list[str]:
     for thing in things:
         if thing.startswith(("row:", "blob:")):
             continue
-        path = f"layers/{thing[5:]}" if thing.startswith("tree:") else thing
-        target = store.session.new_name("dead")
-        try:
-            os.rename(f"{store.root}/{path}", target)
-            doomed.append(target)
-        except FileNotFoundError:
-            pass
+        layer = thing.startswith("tree:")
+        paths = removable(f"{store.layers.folder}/{thing[5:]}") if layer else [f"{store.root}/{thing}"]
+        for path in paths:
+            target = store.session.new_name("dead")
+            try:
+                os.rename(path, target)
+                doomed.append(target)
+            except (FileNotFoundError, PermissionError):
+                pass
     return doomed
 
 
@@ -147,7 +152,8 @@ def _sweep(store: Store) -> None:
         old = [item for item in found if item.stat(follow_symlinks=False).st_ctime < time.time() - 3600]
     for item in old:
         if item.name not in known:
-            remove_tree(item.path)
+            with suppress(PermissionError):
+                remove_tree(item.path)
     for name in os.listdir(f"{store.root}/locks"):
         if name in ("in-use", "open", "collect"):
             continue

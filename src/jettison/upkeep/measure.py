@@ -6,6 +6,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from jettison.store.owners import measurable
+
 if TYPE_CHECKING:
     from jettison.store.store import Store
 
@@ -53,9 +55,10 @@ def measure(store: Store, anew: bool = False) -> None:
     known = dict(store.db.read("SELECT folder, measured FROM measured WHERE disk >= 0")) if not anew else {}
     wanted: dict[str, str] = {}
     for (layer_id,) in store.db.read("SELECT id FROM layers"):
-        tree = f"layers/{layer_id}/tree"
-        if tree not in known:
-            wanted[tree] = store.layers.tree(layer_id)
+        for name in measurable():
+            tree = f"layers/{layer_id}/{name}"
+            if tree not in known:
+                wanted[tree] = f"{store.root}/{tree}"
     for folder, used in store.db.read("SELECT folder, last_used FROM cache_mounts"):
         name = f"cache-mounts/{folder}"
         # A step that uses it now goes on writing to it.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jettison.dataclass import dataclass
 from jettison.errors import JettisonError, StoreError
 from jettison.store.compress import packing
+from jettison.store.owners import tree_name
 from jettison.store.temporary import remove_tree
 from jettison.upkeep.check import (
     Checked,
@@ -81,7 +82,7 @@ def _mend(store: Store, damage: Damage) -> str:
             tree = store.layers.ensure_tree(damage.id)
         except JettisonError:
             return "removed: there is no sound blob to unpack"
-        note(store, f"layers/{damage.id}/tree", tree_digest(tree))
+        note(store, f"layers/{damage.id}/{tree_name()}", tree_digest(tree))
         return "made again from its blob"
     return "removed"
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jettison.dataclass import dataclass, field
 from jettison.errors import StoreError
+from jettison.store.owners import TREES, measurable
 from jettison.upkeep.measure import disk_of
 
 if TYPE_CHECKING:
@@ -109,9 +110,13 @@ def _layers(store: Store, disk: dict[str, int], touched: dict[str, float]) -> _L
             out.by_diff_id.setdefault(diff_id, []).append(layer_id)
         touched[f"row:{layer_id}"] = touched[f"tree:{layer_id}"] = used
         folder = f"{store.layers.folder}/{layer_id}"
-        tree = trees.get(f"layers/{layer_id}/tree", 0) if os.path.isdir(f"{folder}/tree") else 0
-        beside = sum(at.st_blocks for name, at in _files(folder) if name != "tree") * _BLOCK
-        disk[f"tree:{layer_id}"] = tree + _own_blocks(folder) + beside
+        unpacked = sum(
+            trees.get(f"layers/{layer_id}/{name}", 0)
+            for name in measurable()
+            if os.path.isdir(f"{folder}/{name}")
+        )
+        beside = sum(at.st_blocks for name, at in _files(folder) if name not in TREES) * _BLOCK
+        disk[f"tree:{layer_id}"] = unpacked + _own_blocks(folder) + beside
     for layer_id, blob in store.db.read("SELECT layer, blob FROM renderings"):
         if layer_id in out.blobs and blob not in out.blobs[layer_id]:
             out.blobs[layer_id].append(blob)

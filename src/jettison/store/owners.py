@@ -1,0 +1,233 @@
+"""Owners, devices and modes of a layer's files, where this process cannot give them to files.
+
+A process that has a single user id, in a user namespace or outside of any, owns every file that it makes.
+What a file is in truth is then noted in extended attributes; for symlinks and fifos, which can have none,
+in a listing beside the tree. A device is an empty file with a note. Trees with notes have names of their
+own (`tree_name`), so that whoever can have real owners never takes them for the truth.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import json
+import os
+from collections.abc import Mapping
+from typing import Literal, TypeVar, cast
+
+from jettison.dataclass import dataclass, replace
+from jettison.errors import StoreError
+from jettison.store.base import Entry, Node
+
+OWNER = "user.jettison.owner"
+"""b"uid:gid" in decimal; without it a file of such a tree is root's."""
+_DEVICE = "user.jettison.device"
+"""b"char:major:minor" or b"block:…" on the empty file that stands for a device."""
+_MODE = "user.jettison.mode"
+"""The mode in octal, where the file itself has a wider one."""
+LISTING = ".owners"
+"""What is behind a tree's name in that of its listing."""
+
+TREES = ("tree", "virtual", "plain")
+"""What trees are called: with real owners; with noted ones; with noted ones and wider modes."""
+
+_CHOWN, _DAC_OVERRIDE = 1 << 0, 1 << 1
+_LARGEST = (1 << 32) - 2
+_NO_NOTES = (errno.ENOTSUP, errno.EPERM, errno.EACCES)
+
+Item = TypeVar("Item", Entry, Node)
+
+
+def virtual() -> bool:
+    """Whether this process cannot give files to others: owners are noted then."""
+    return tree_name() != TREES[0]
+
+
+def tree_name() -> str:
+    """Which of TREES this process makes and reads."""
+    return _tree_name(os.geteuid())
+
+
+@functools.cache
+def _tree_name(uid: int) -> str:
+    """Kept by user id: it changes when a process enters a user namespace."""
+    can = _capabilities()
+    if not can & _DAC_OVERRIDE:
+        return TREES[2]
+    return TREES[1] if uid or not can & _CHOWN or _has_one_id() else TREES[0]
+
+
+def _capabilities() -> int:
+    with open("/proc/self/status", "rb", buffering=0) as file:
+        return int(file.read(1 << 16).partition(b"CapEff:")[2].split(maxsplit=1)[0], 16)
+
+
+def _has_one_id() -> bool:
+    """Whether the user namespace has a single user id (user_namespaces(7): inside, outside, count)."""
+    with open("/proc/self/uid_map", "rb", buffering=0) as file:
+        lines = file.read(1 << 16).splitlines()
+    return sum(int(line.split()[2]) for line in lines) == 1
+
+
+# -- making
+
+
+def give(path: str, uid: int, gid: int) -> None:
+    """Let a file or folder belong to somebody; where that is impossible it is noted, if it can be."""
+    if not virtual():
+        os.chown(path, uid, gid)
+        return
+    try:
+        note(path, uid, gid)
+    except OSError as error:
+        if error.errno not in _NO_NOTES:
+            raise
+
+
+def note(path: str | int, uid: int, gid: int) -> None:
+    """Note whose a file or a folder is."""
+    os.setxattr(path, OWNER, b"%d:%d" % (uid, gid))
+
+
+def adorn(path: str | int, entry: Entry) -> None:
+    """Give a new file or folder the mode of an entry, and note the rest. A device is a file here."""
+    mode = entry.mode
+    if tree_name() == TREES[2]:
+        # Nothing else lets its own files be read and filled whatever their modes are.
+        mode |= 0o700 if entry.kind == "dir" else 0o600
+    os.chmod(path, mode)
+    if mode != entry.mode:
+        os.setxattr(path, _MODE, b"%o" % entry.mode)
+    if entry.kind in ("char", "block"):
+        os.setxattr(path, _DEVICE, b"%s:%d:%d" % (entry.kind.encode(), *entry.device))
+    if entry.uid or entry.gid:
+        note(path, entry.uid, entry.gid)
+
+
+def forget(path: str) -> None:
+    """Take all notes from a folder that is described anew."""
+    for name in os.listxattr(path, follow_symlinks=False):
+        if name in (OWNER, _MODE):
+            os.removexattr(path, name, follow_symlinks=False)
+
+
+def write_listing(tree: str, owners: Mapping[str, tuple[int, int]]) -> None:
+    """Keep whose the symlinks and fifos of a tree are, by path. Those that it has not are root's."""
+    if owners:
+        with open(tree + LISTING, "x", encoding="ascii") as file:
+            json.dump(owners, file)
+
+
+def bring(tree: str, place: str) -> None:
+    """Rename a finished tree to its place, its listing first: whoever sees the tree finds it."""
+    if virtual():
+        try:
+            os.rename(tree + LISTING, place + LISTING)
+        except FileNotFoundError:
+            _unlink(place + LISTING)
+    os.rename(tree, place)
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+# -- reading
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What the files of one tree are in truth. `listed` are the owners of its symlinks and fifos."""
+
+    listed: Mapping[str, tuple[int, int]]
+
+    def correct(self, item: Item, path: str, where: str) -> Item:
+        """An entry or node as its notes say, made of the file `where`; `path` is that below the tree."""
+        if item.kind in ("symlink", "fifo") or path in self.listed:
+            uid, gid = self.listed.get(path, (0, 0))
+            return replace(item, uid=uid, gid=gid)
+        names = os.listxattr(where, follow_symlinks=False)
+        uid, gid = (OWNER in names and noted(where)) or (0, 0)
+        mode = _number(_get(where, _MODE), 8, 0o7777) if _MODE in names else None
+        item = replace(item, uid=uid, gid=gid, mode=item.mode if mode is None else mode)
+        if item.kind == "file" and _DEVICE in names:
+            kind, numbers = _device(_get(where, _DEVICE))
+            if kind:
+                return replace(item, kind=kind, device=numbers, size=0)
+        return item
+
+
+def notes_of(tree: str) -> Notes | None:
+    """The notes on a tree of this process's kind; None where owners are real.
+
+    Raises StoreError when the listing cannot be read.
+    """
+    if not virtual():
+        return None
+    try:
+        with open(tree + LISTING, encoding="ascii") as file:
+            listed = json.load(file)
+        return Notes({path: (int(uid), int(gid)) for path, (uid, gid) in listed.items()})
+    except FileNotFoundError:
+        return Notes({})
+    except (ValueError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"{tree}{LISTING} is damaged: it must say whose links are", hint="jettison check-store --repair"
+        ) from error
+
+
+def noted(path: str) -> tuple[int, int] | None:
+    """The owner that is noted on a file or folder; None where there is none that makes sense."""
+    user, _, group = _get(path, OWNER).partition(b":")
+    uid, gid = _number(user, 10, _LARGEST), _number(group, 10, _LARGEST)
+    return None if uid is None or gid is None else (uid, gid)
+
+
+def owner_of(path: str, at: os.stat_result) -> tuple[int, int]:
+    """Whose a file or folder is."""
+    return (noted(path) or (0, 0)) if virtual() else (at.st_uid, at.st_gid)
+
+
+def _get(path: str, name: str) -> bytes:
+    try:
+        return os.getxattr(path, name, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in (errno.ENODATA, errno.ENOTSUP):
+            return b""
+        raise
+
+
+def _number(text: bytes, base: int, most: int) -> int | None:
+    # A step can write what it likes.
+    try:
+        value = int(text, base) if text.isdigit() and len(text) < 12 else -1
+    except ValueError:
+        return None
+    return value if 0 <= value <= most else None
+
+
+def _device(text: bytes) -> tuple[Literal["char", "block", ""], tuple[int, int]]:
+    kind, _, numbers = text.decode("latin-1").partition(":")
+    major, _, minor = numbers.partition(":")
+    device = _number(major.encode("latin-1"), 10, 0xFFF), _number(minor.encode("latin-1"), 10, 0xFFFFF)
+    if kind not in ("char", "block") or None in device or device == (0, 0):
+        return "", (0, 0)
+    return cast(Literal["char", "block"], kind), cast(tuple[int, int], device)
+
+
+# -- removing
+
+
+def removable(folder: str) -> list[str]:
+    """What of a layer's folder this process may remove: all of it, or what is not under others' ids."""
+    if not virtual() or not os.path.isdir(f"{folder}/{TREES[0]}"):
+        return [folder]
+    return [f"{folder}/{name}" for name in os.listdir(folder) if name != TREES[0]]
+
+
+def measurable() -> tuple[str, ...]:
+    """The names of the trees that this process may remove, and so counts."""
+    return TREES[1:] if virtual() else TREES
