@@ -19,6 +19,7 @@ from jettison.dataclass import dataclass, field
 from jettison.store import xattrs
 from jettison.store.clocks import silent_devices
 from jettison.store.faults import faults
+from jettison.store.owners import is_note
 from jettison.store.store import Store
 from jettison.store.temporary import remove_tree
 from jettison.store.tree_builder import copy_file
@@ -28,7 +29,6 @@ _KEPT = 2
 """Copies that wait for the next step; each takes the room of a whole root filesystem."""
 
 _TOKEN = "user.jettison.copy"
-_OWNER = "user.jettison.owner"
 
 _PATIENCE = 3.0
 """Seconds to wait for the filesystem's clock, which on some moves every other second only."""
@@ -282,14 +282,14 @@ def dress(source: str, where: str, at: os.stat_result) -> None:
 
 
 def attributes(path: str) -> list[tuple[str, bytes]]:
-    """The extended attributes of a file but for overlayfs's marks: those of layers, and a noted owner."""
+    """The extended attributes of a file but for overlayfs's marks: those of layers, and notes on owners."""
     try:
         names = os.listxattr(path, follow_symlinks=False)
     except OSError as error:
         if error.errno in (errno.ENOTSUP, errno.EPERM):
             return []
         raise
-    kept = [name for name in sorted(names) if xattrs.belongs(name) or name == _OWNER]
+    kept = [name for name in sorted(names) if xattrs.belongs(name) or is_note(name)]
     return [(name, os.getxattr(path, name, follow_symlinks=False)) for name in kept]
 
 

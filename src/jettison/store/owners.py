@@ -17,7 +17,9 @@ from typing import Literal, TypeVar, cast
 
 from jettison.dataclass import dataclass, replace
 from jettison.errors import StoreError
+from jettison.store import xattrs
 from jettison.store.base import Entry, Node
+from jettison.store.private import private
 
 OWNER = "user.jettison.owner"
 """b"uid:gid" in decimal; without it a file of such a tree is root's."""
@@ -63,10 +65,9 @@ def _capabilities() -> int:
 
 
 def _has_one_id() -> bool:
-    """Whether the user namespace has a single user id (user_namespaces(7): inside, outside, count)."""
-    with open("/proc/self/uid_map", "rb", buffering=0) as file:
-        lines = file.read(1 << 16).splitlines()
-    return sum(int(line.split()[2]) for line in lines) == 1
+    from jettison.sandbox.identity import mapped_ids
+
+    return sum(count for _, _, count in mapped_ids()) == 1
 
 
 # -- making
@@ -114,7 +115,7 @@ def forget(path: str) -> None:
 def write_listing(tree: str, owners: Mapping[str, tuple[int, int]]) -> None:
     """Keep whose the symlinks and fifos of a tree are, by path. Those that it has not are root's."""
     if owners:
-        with open(tree + LISTING, "x", encoding="ascii") as file:
+        with open(tree + LISTING, "x", encoding="ascii", opener=private) as file:
             json.dump(owners, file)
 
 
@@ -177,6 +178,11 @@ def notes_of(tree: str) -> Notes | None:
         raise StoreError(
             f"{tree}{LISTING} is damaged: it must say whose links are", hint="jettison check-store --repair"
         ) from error
+
+
+def is_note(attribute: str) -> bool:
+    """Whether a copy of a file needs this extended attribute to be the same file."""
+    return attribute in (OWNER, _DEVICE, _MODE) or attribute.startswith(xattrs.KEPT)
 
 
 def noted(path: str) -> tuple[int, int] | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+
+from jettison.store.owners import TREES
 from contextlib import suppress
 
 _AS_IMAGES_SAY = ("tmp", "cache-mounts")
@@ -20,7 +22,7 @@ def exposed(root: str) -> Iterator[tuple[str, str]]:
             for item in found:
                 path = os.path.join(folder, item.name)
                 status = item.stat(follow_symlinks=False)
-                is_tree = item.name == "tree" and folder.startswith("layers/")
+                is_tree = item.name in TREES and folder.startswith("layers/")
                 if is_tree or folder == "cache-mounts":
                     continue
                 if problem := _problem(status):
