@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 
 from jettison.store.owners import TREES
-from contextlib import suppress
 
 _AS_IMAGES_SAY = ("tmp", "cache-mounts")
 """The folders in these hold what images and steps made, with the modes that those chose; so do trees."""
