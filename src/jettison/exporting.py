@@ -135,9 +135,7 @@ def target_image(
     return make_image(store, config, blobs, annotations)
 
 
-def _blobs(
-    store: Store, layers: Sequence[str], base: int, epoch: int | None, chosen: Packing
-) -> list[Layer]:
+def _blobs(store: Store, layers: Sequence[str], base: int, epoch: int | None, chosen: Packing) -> list[Layer]:
     known = store.layers.many(layers) if layers else []
     todo = [
         layer.id

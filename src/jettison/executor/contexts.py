@@ -175,9 +175,7 @@ class ContextCopies:
             return None
         return ready
 
-    def write(
-        self, vertex: str, op: CopyOp, base: FileTree, writer: LayerWriter
-    ) -> tuple[str, ...] | None:
+    def write(self, vertex: str, op: CopyOp, base: FileTree, writer: LayerWriter) -> tuple[str, ...] | None:
         """Write the entries of a step that takes a whole folder, and give what has changed since its digest.
 
         None where it takes something else, or merges it into what is there.

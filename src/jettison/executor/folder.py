@@ -125,9 +125,7 @@ class FolderWalk:
             else listings.file_row(path, mode, digest)
         )
 
-    def _content(
-        self, fd: int, path: str, name: str, mode: int, st: os.stat_result, link: str
-    ) -> bytes:
+    def _content(self, fd: int, path: str, name: str, mode: int, st: os.stat_result, link: str) -> bytes:
         """Write a file, and give the digest of its content where that is asked for."""
         key, known = b"", None
         if self._memo is not None:
