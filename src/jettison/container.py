@@ -14,10 +14,10 @@ from typing import Literal
 from jettison.dataclass import dataclass
 from jettison.errors import SandboxError, StoreError, UsageError
 from jettison.executor.run import read_file
-from jettison.kernel import MS_NOEXEC, MS_NOSUID, mount, private_mounts
+from jettison.kernel import MS_NOEXEC, MS_NOSUID, may_mount, mount, private_mounts
 from jettison.oci.config import ImageConfig
 from jettison.sandbox import network, users
-from jettison.sandbox.base import Mount, ProcessSpec, Sandbox
+from jettison.sandbox.base import PLAIN, Mount, ProcessSpec, Sandbox
 from jettison.store.base import FileTree
 from jettison.store.resolve import resolve
 from jettison.store.snapshot import Stub, mounted
@@ -102,10 +102,13 @@ def run(
 
         def inside() -> int:
             with ExitStack() as stack:
-                rootfs = stack.enter_context(mounted(store, layers, work.upper, work.work, stubs))
+                rootfs = stack.enter_context(
+                    mounted(store, layers, work.upper, work.work, stubs, overlay=sandbox.name != PLAIN)
+                )
                 files = f"{work.path}/files"
                 os.mkdir(files, 0o755)
-                mount("tmpfs", files, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=1m")
+                if may_mount() and sandbox.name != PLAIN:
+                    mount("tmpfs", files, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=1m")
                 mounts = (
                     *_network_files(files, places, request, hostname),
                     *_volumes(request.volumes, places),

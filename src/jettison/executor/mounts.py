@@ -12,9 +12,9 @@ from jettison.dataclass import dataclass, field
 from jettison.errors import NotFound, SourceError
 from jettison.graph.ops import MountOp, RunOp
 from jettison.graph.vertex import Vertex
-from jettison.kernel import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_REMOUNT, mount
+from jettison.kernel import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_REMOUNT, may_mount, mount
 from jettison.sandbox import network
-from jettison.sandbox.base import Mount
+from jettison.sandbox.base import PLAIN, Mount
 from jettison.store.base import FileTree
 from jettison.store.owners import give
 from jettison.store.resolve import resolve
@@ -132,8 +132,9 @@ class StepMounts:
         """Every mount of the step, outer ones first."""
         self._lock_caches()
         os.mkdir(self.folder, 0o700)
-        # Secrets and network files live in memory only, and are gone with the namespace.
-        mount("tmpfs", self.folder, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755")
+        if self._mounts():
+            # Secrets and network files live in memory only, and are gone with the namespace.
+            mount("tmpfs", self.folder, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755")
         out = [
             self._file("/etc/resolv.conf", network.resolv_text(self.settings.resolv_conf).encode(), targets),
             self._file("/etc/hosts", self._hosts().encode(), targets),
@@ -145,6 +146,13 @@ class StepMounts:
         if self.op.files:
             out.append(self._pipes())
         return tuple(sorted(out, key=lambda made: made.target.count("/")))
+
+    def _mounts(self) -> bool:
+        """Whether anything can be mounted for this step, and its sandbox makes use of that."""
+        return may_mount() and self._overlay()
+
+    def _overlay(self) -> bool:
+        return self.settings.sandbox().name != PLAIN
 
     def _lock_caches(self) -> None:
         """Take the caches that one step at a time may use.
@@ -185,9 +193,10 @@ class StepMounts:
             with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
                 file.write(item.data)
             os.chmod(path, 0o755)
-        # Scripts are run from here, so it cannot lie in a folder that forbids it.
-        mount(folder, folder, "", MS_BIND)
-        mount("", folder, "", MS_BIND | MS_REMOUNT | MS_NOSUID | MS_NODEV)
+        if self._mounts():
+            # Scripts are run from here, so it cannot lie in a folder that forbids it.
+            mount(folder, folder, "", MS_BIND)
+            mount("", folder, "", MS_BIND | MS_REMOUNT | MS_NOSUID | MS_NODEV)
         return Mount("bind", PIPES, folder, read_only=True)
 
     def _mount(self, item: MountOp, targets: Targets) -> Mount | None:
@@ -208,6 +217,10 @@ class StepMounts:
         fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
         with open(fd, "wb") as file:
             file.write(value)
+        if not self._mounts():
+            from jettison.sandbox.emulated import wipe_file
+
+            self.stack.callback(wipe_file, name)
         give(name, item.uid or 0, item.gid or 0)
         os.chmod(name, 0o400 if item.mode is None else item.mode)
         return Mount("bind", target, name, read_only=True)
@@ -226,12 +239,11 @@ class StepMounts:
                 hint="the source of a mount is a path in the stage, image or context that it is taken from",
                 location=self.vertex.location,
             )
-        if writable:
-            work = self.stack.enter_context(self.store.new_work_dir())
-            root = self.stack.enter_context(mounted(self.store, layers, work.upper, work.work, ()))
-        else:
-            work = self.stack.enter_context(self.store.new_work_dir())
-            root = self.stack.enter_context(mounted(self.store, layers, None, work.path, ()))
+        work = self.stack.enter_context(self.store.new_work_dir())
+        upper = work.upper if writable else None
+        root = self.stack.enter_context(
+            mounted(self.store, layers, upper, work.work, overlay=self._overlay(), only=found)
+        )
         return os.path.join(root, found) if found else root
 
     def _bind(self, item: MountOp, target: str) -> Mount:

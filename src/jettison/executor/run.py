@@ -15,7 +15,7 @@ from jettison.graph.ops import RunOp
 from jettison.graph.vertex import Vertex
 from jettison.kernel import private_mounts
 from jettison.sandbox import users
-from jettison.sandbox.base import ProcessSpec, Sandbox
+from jettison.sandbox.base import PLAIN, ProcessSpec, Sandbox
 from jettison.secrets.values import Secrets
 from jettison.store.base import FileTree
 from jettison.store.faults import FULL, store_error
@@ -97,7 +97,11 @@ def run(
         def inside() -> int:
             sandbox = settings.sandbox()
             with ExitStack() as stack:
-                rootfs = stack.enter_context(mounted(store, base, work.upper, work.work, targets.missing))
+                rootfs = stack.enter_context(
+                    mounted(
+                        store, base, work.upper, work.work, targets.missing, overlay=sandbox.name != PLAIN
+                    )
+                )
                 mounts = StepMounts(store, vertex, op, inputs, settings, f"{work.path}/mounts", stack, cancel)
                 spec = ProcessSpec(
                     rootfs=rootfs,

@@ -8,6 +8,9 @@ from typing import Literal, Protocol
 
 from jettison.dataclass import dataclass
 
+PLAIN = "chroot"
+"""The name of the sandbox that mounts nothing: all that its processes see has to be plain files."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mount:

@@ -18,12 +18,10 @@ from jettison import kernel
 from jettison.dataclass import dataclass
 from jettison.errors import Cancelled, SandboxError
 from jettison.sandbox import complaints, process, seccomp
-from jettison.sandbox.base import ProcessSpec
+from jettison.sandbox.base import PLAIN, ProcessSpec
 from jettison.sandbox.emulated import emulated
 from jettison.sandbox.oci import own_stream
 from jettison.sandbox.spec import given_capabilities
-
-NAME = "chroot"
 
 NOT_ISOLATED = (
     "RUN is only held in its own folder (chroot): it shares processes, network, host name and resources "
@@ -48,7 +46,7 @@ _FIRST_FREE = 10
 class ChrootSandbox:
     """A folder as the root of a process, and nothing else. See Sandbox."""
 
-    name: str = NAME
+    name: str = PLAIN
 
     def check(self) -> str:
         """See Sandbox.check."""

@@ -211,6 +211,16 @@ def remove(path: str) -> None:
             os.unlink(path)
 
 
+def wipe_file(path: str) -> None:
+    """As `wipe`; a file that is gone already is no error."""
+    with suppress(FileNotFoundError):
+        fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            wipe(fd)
+        finally:
+            os.close(fd)
+
+
 def wipe(fd: int) -> None:
     """Overwrite a file and make it empty, so that no other name of it keeps the content."""
     size = os.fstat(fd).st_size

@@ -15,9 +15,9 @@ from typing import Any
 from jettison import kernel
 from jettison.dataclass import dataclass
 from jettison.errors import SandboxError
-from jettison.events import Emit, IsolationChosen, ignore
+from jettison.events import Emit, IsolationChosen, Warned, ignore
 from jettison.sandbox import identity, oci
-from jettison.sandbox.base import Sandbox
+from jettison.sandbox.base import PLAIN, Sandbox
 
 _DOCTOR = "jettison doctor says what this machine offers, and which setting would change it"
 
@@ -57,6 +57,10 @@ def chooser(isolation: str, runtime: str, emit: Emit = ignore) -> Callable[[], S
             if not chosen:
                 rung = choose(isolation, runtime)
                 emit(rung.event(asked_for=identity.checked(isolation) != "auto"))
+                if rung.sandbox.name == PLAIN:
+                    from jettison.sandbox.chroot import NOT_ISOLATED
+
+                    emit(Warned(time.time(), NOT_ISOLATED))
                 chosen.append(rung.sandbox)
             return chosen[0]
 

@@ -81,26 +81,30 @@ class Kept:
 
 
 @contextmanager
-def copied(store: Store, layer_ids: Sequence[str], top: str, upper: str | None, folder: str) -> Iterator[str]:
+def copied(
+    store: Store, layer_ids: Sequence[str], top: str, upper: str | None, folder: str, only: str | None = None
+) -> Iterator[str]:
     """Give a folder with layers copied into it, the lowest first; at the end of the block, put what has
     changed there into `upper`, as overlayfs would have it.
 
     The trees of the layers have to be there. `top` is a tree of mount points, which count as no change.
-    Without `upper` changes are dropped. A new copy is made in `folder`. Raises StoreError.
+    Without `upper` changes are dropped; so they are with `only`, and then there is nothing but that path.
+    A new copy is made in `folder`. Raises StoreError.
     """
     layers = tuple(layer_ids)
-    copy, done = _take_over(store, layers) or (Copy(f"{folder}/root"), 0)
+    taken = _take_over(store, layers) if only is None else None
+    copy, done = taken or (Copy(f"{folder}/root"), 0)
     try:
         with faults("copying the files of a step", store.root):
             if not done:
                 os.mkdir(copy.root)
                 os.chmod(copy.root, 0o755)
             for layer_id in layers[done:]:
-                apply(copy, store.layers.tree(layer_id))
+                apply(copy, store.layers.tree(layer_id), only=only or "")
             stubs = apply(copy, top, keep_folders=True)
             _let_the_clock_move(folder)
         yield copy.root
-        if upper is None:
+        if upper is None or only is not None:
             return
         from jettison.store.changes import take_changes
 
@@ -154,21 +158,23 @@ def _let_the_clock_move(folder: str) -> None:
         time.sleep(0.001)
 
 
-def apply(copy: Copy, tree: str, keep_folders: bool = False) -> list[str]:
+def apply(copy: Copy, tree: str, keep_folders: bool = False, only: str = "") -> list[str]:
     """Put the tree of a layer on top of a copy, and give the paths that are new.
 
-    With `keep_folders` folders that are there already stay as they are.
+    With `keep_folders` folders that are there already stay as they are. With `only` nothing counts but a
+    path, what is below it, and the folders above.
     """
-    return _Layer(copy, tree, keep_folders).put()
+    return _Layer(copy, tree, keep_folders, only).put()
 
 
 class _Layer:
     """The tree of one layer on its way into a copy."""
 
-    def __init__(self, copy: Copy, tree: str, keep_folders: bool) -> None:
+    def __init__(self, copy: Copy, tree: str, keep_folders: bool, only: str) -> None:
         self._copy = copy
         self._tree = tree
         self._keep_folders = keep_folders
+        self._only = f"{only}/" if only else ""
         self._new: list[str] = []
         self._folders: list[tuple[str, os.stat_result | None]] = []
         """In the order of the walk; with their state where that is to stay as it was."""
@@ -186,6 +192,8 @@ class _Layer:
             with os.scandir(f"{self._tree}/{folder}") as found:
                 for item in found:
                     path = f"{folder}/{item.name}" if folder else item.name
+                    if not self._counts(path):
+                        continue
                     at = item.stat(follow_symlinks=False)
                     if stat.S_ISDIR(at.st_mode):
                         self._enter(path)
@@ -200,6 +208,9 @@ class _Layer:
         for path in self._linked:
             self._copy.note(path, self._tree)
         return self._new
+
+    def _counts(self, path: str) -> bool:
+        return f"{path}/".startswith(self._only) or self._only.startswith(f"{path}/")
 
     def _enter(self, path: str) -> None:
         there, where, source = self._copy.known.get(path), f"{self._copy.root}/{path}", f"{self._tree}/{path}"

@@ -46,6 +46,7 @@ def mounted(
     stubs: Sequence[Stub] = (),
     *,
     overlay: bool = True,
+    only: str | None = None,
 ) -> Iterator[str]:
     """Stack layers, the lowest first, and give the folder. What is written goes to `upper`, at the end of the
     block at the latest; without it, it is lost or refused.
@@ -53,7 +54,8 @@ def mounted(
     Has to be called inside `kernel.private_mounts`: it changes the working directory of its
     thread for a moment. `stubs` that are in no layer are put into a throwaway layer on top, with the parents'
     own metadata, so that they never get into `upper`. Where overlayfs is refused, and without `overlay`,
-    the layers are copied. Raises StoreError.
+    the layers are copied. Whoever looks at one path only, and keeps nothing of `upper`, names that path with
+    `only`. Raises StoreError.
     """
     packed = [layer_id for layer_id in dict.fromkeys(layer_ids) if not store.layers.has_tree(layer_id)]
     side_by_side([partial(store.layers.ensure_tree, layer_id) for layer_id in packed], _UNPACKERS)
@@ -68,7 +70,7 @@ def mounted(
         else:
             from jettison.store.copying import copied
 
-            with copied(store, layer_ids, f"{folder}/top", upper, folder) as root:
+            with copied(store, layer_ids, f"{folder}/top", upper, folder, only) as root:
                 yield root
     finally:
         remove_tree(folder)

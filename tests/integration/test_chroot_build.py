@@ -1,0 +1,120 @@
+"""Builds in a container that may neither mount nor make namespaces, beside those of a whole machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Done
+from tests.integration.situations import CONFINED, NO_RUNTIME, TOOLS, Machine, Situation
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="taking rights away needs root"),
+    pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=f"needs {', '.join(TOOLS)}"),
+    pytest.mark.skipif(not shutil.which("crun"), reason="crun is not installed"),
+]
+
+DOCKERFILE = """\
+FROM scratch AS src
+COPY file /file
+FROM busybox AS one
+RUN echo app:x:1000:1000::/home/app:/bin/sh >> /etc/passwd && mkdir -p /home/app && chown 1000 /home/app \\
+    && mkdir /made && echo one > /made/one && chown 1000:1000 /made/one
+RUN --mount=type=cache,target=/cache --mount=type=tmpfs,target=/tmp \\
+    echo 1 >> /cache/count && touch /tmp/x && ln /made/one /made/linked && rm /bin/du
+RUN --mount=type=secret,id=token,uid=1000 --mount=type=bind,from=src,target=/src \\
+    test "$(wc -c < /run/secrets/token)" = 9 && cp /src/file /made/file && (touch /src/y || true)
+USER app
+RUN --mount=type=secret,id=token,uid=1000 cat /run/secrets/token > /dev/null && test "$(id -u)" = 1000 \\
+    && echo mine > /home/app/mine
+RUN <<SH
+set -e
+echo heredoc > /home/app/doc
+SH
+FROM busybox
+COPY --from=one /made /made
+COPY --from=one /home /home
+RUN rm -rf /home/app/doc && mkdir -p /etc/deep && echo x > /etc/deep/x
+"""
+
+
+@pytest.fixture(scope="module")
+def machine(busybox_layout: Path) -> Iterator[Machine]:
+    with tempfile.TemporaryDirectory(prefix="jettison-chroot-") as place:
+        machine = Machine(Path(place))
+        context = machine.place / "context"
+        context.mkdir()
+        (context / "file").write_text("a file\n")
+        (context / "Dockerfile").write_text(DOCKERFILE)
+        (context / "token").write_text("hush-7513")
+        for situation in (CONFINED, NO_RUNTIME):
+            assert machine.jettison(situation, "load", busybox_layout, "busybox").code == 0
+        yield machine
+
+
+def build(machine: Machine, situation: Situation, *words: object) -> Done:
+    context = machine.place / "context"
+    secret = f"id=token,src={context}/token"
+    done = machine.jettison(situation, "build", "-t", "made", "--secret", secret, *words, context)
+    assert done.code == 0, done.text
+    return done
+
+
+def contents(machine: Machine, situation: Situation) -> list[str]:
+    """Every file of the image with its owner, mode, size and number of names."""
+    out = machine.home(situation) / "out"
+    build(machine, situation, "-o", f"type=local,dest={out}")
+    shown = []
+    for path in sorted(out.rglob("*")):
+        at = path.lstat()
+        size = 0 if path.is_dir() and not path.is_symlink() else at.st_size
+        shown.append(f"{path.relative_to(out)} {at.st_mode:o} {at.st_uid}:{at.st_gid} {size}")
+    return shown
+
+
+def test_same_image_as_on_a_whole_machine(machine: Machine) -> None:
+    done = build(machine, CONFINED, "--progress=plain")
+    assert "shares processes" in done.text
+    assert contents(machine, CONFINED) == contents(machine, NO_RUNTIME)
+    again = build(machine, CONFINED, "--progress=jsonl")
+    assert again.events("BuildFinished")[0]["ran"] == 0
+
+
+def test_no_trace_of_the_secret(machine: Machine) -> None:
+    build(machine, CONFINED)
+    store = machine.home(CONFINED) / "store"
+    files = [path for path in store.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert len(files) > 10
+    assert [path for path in files if b"hush-7513" in path.read_bytes()] == []
+    assert list((store / "tmp").iterdir()) == []
+    assert (store / "cache-mounts").is_dir()
+    counts = [path.read_text() for path in store.glob("cache-mounts/*/count")]
+    assert counts and set(counts[0].split()) == {"1"}
+
+
+def test_the_machine_itself_is_untouched(machine: Machine) -> None:
+    context = machine.place / "hostile"
+    context.mkdir()
+    (context / "Dockerfile").write_text(
+        "FROM busybox\nRUN for f in /etc/jettison-was-here /tmp/jettison-was-here /jettison-was-here"
+        " ../../../../jettison-was-here; do echo x > $f; done; rm -rf /etc /tmp /root; kill -9 -1; true\n"
+    )
+    before = [{name: os.lstat(f"{top}/{name}").st_ino for name in os.listdir(top)} for top in ("/etc", "/")]
+    assert machine.jettison(CONFINED, "build", context).code == 0
+    after = [{name: os.lstat(f"{top}/{name}").st_ino for name in os.listdir(top)} for top in ("/etc", "/")]
+    assert after == before
+    assert not Path("/tmp/jettison-was-here").exists()
+
+
+def test_what_cannot_be_had_is_refused_with_its_line(machine: Machine) -> None:
+    context = machine.place / "refused"
+    context.mkdir()
+    (context / "Dockerfile").write_text("FROM busybox\nRUN --network=none true\n")
+    done = machine.jettison(CONFINED, "build", context)
+    assert done.code == 1
+    assert "network=none" in done.text and "Dockerfile:2" in done.text and "Traceback" not in done.text
