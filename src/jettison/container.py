@@ -106,9 +106,7 @@ def run(
                     mounted(store, layers, work.upper, work.work, stubs, overlay=sandbox.name != PLAIN)
                 )
                 files = f"{work.path}/files"
-                os.mkdir(files, 0o755)
-                if may_mount() and sandbox.name != PLAIN:
-                    mount("tmpfs", files, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=1m")
+                _make_files_folder(files, sandbox)
                 mounts = (
                     *_network_files(files, places, request, hostname),
                     *_volumes(request.volumes, places),
@@ -118,6 +116,12 @@ def run(
                 return sandbox.run(_with(spec, rootfs, mounts), None, cancel, runtime)
 
         return private_mounts(inside)
+
+
+def _make_files_folder(path: str, sandbox: Sandbox) -> None:
+    os.mkdir(path, 0o755)
+    if may_mount() and sandbox.name != PLAIN:
+        mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755,size=1m")
 
 
 def _program_problem(view: FileTree, spec: ProcessSpec, covered: Sequence[str]) -> tuple[int, str]:

@@ -6,7 +6,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 
 from jettison.dataclass import dataclass, field
 from jettison.errors import JettisonError, SandboxError, StepFailed
@@ -20,8 +20,9 @@ from jettison.secrets.values import Secrets
 from jettison.store.base import FileTree
 from jettison.store.faults import FULL, store_error
 from jettison.store.resolve import resolve
-from jettison.store.snapshot import mounted
+from jettison.store.snapshot import Stub, mounted
 from jettison.store.store import Store
+from jettison.store.temporary import WorkDir
 
 _TAIL_BYTES = 8192
 _TAIL_LINES = 20
@@ -97,11 +98,7 @@ def run(
         def inside() -> int:
             sandbox = settings.sandbox()
             with ExitStack() as stack:
-                rootfs = stack.enter_context(
-                    mounted(
-                        store, base, work.upper, work.work, targets.missing, overlay=sandbox.name != PLAIN
-                    )
-                )
+                rootfs = stack.enter_context(_root(store, base, work, targets.missing, sandbox))
                 mounts = StepMounts(store, vertex, op, inputs, settings, f"{work.path}/mounts", stack, cancel)
                 spec = ProcessSpec(
                     rootfs=rootfs,
@@ -129,6 +126,12 @@ def run(
             raise _failed(vertex, op, status, b"".join(tail))
         layer = store.layers.commit_upper(work.upper, base, (user.uid, user.gid))
     return (*base, layer.id)
+
+
+def _root(
+    store: Store, base: tuple[str, ...], work: WorkDir, missing: list[Stub], sandbox: Sandbox
+) -> AbstractContextManager[str]:
+    return mounted(store, base, work.upper, work.work, missing, overlay=sandbox.name != PLAIN)
 
 
 def _not_run(error: OSError, vertex: Vertex, root: str) -> JettisonError:

@@ -101,7 +101,7 @@ def copied(
                 os.chmod(copy.root, 0o755)
             for layer_id in layers[done:]:
                 apply(copy, store.layers.tree(layer_id), only=only or "")
-            stubs = apply(copy, top, keep_folders=True)
+            stubs = apply(copy, top, keep_folders=True, only=only or "")
             _let_the_clock_move(folder)
         yield copy.root
         if upper is None or only is not None:

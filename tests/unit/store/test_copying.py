@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jettison.kernel import private_mounts
+from jettison.kernel import mount, private_mounts
 from jettison.store.base import Layer
 from jettison.store.render import entries
 from jettison.store.snapshot import Stub, mounted
@@ -155,3 +155,95 @@ def test_a_copy_gives_the_layer_that_overlayfs_gives(store: Store, change: Step)
     layers = base(store)
     expected = shown(store, step(store, layers, change, overlay=True))
     assert shown(store, step(store, layers, change, overlay=False)) == expected
+
+
+CHAIN: list[Step] = [
+    owners_and_modes,
+    into_stubs,
+    renames,
+    more_names,
+    new_things,
+    folder_for_file,
+    replace_folder,
+]
+
+
+def test_a_chain_of_steps_is_what_it_is_on_overlayfs(store: Store) -> None:
+    chains = {overlay: base(store) for overlay in (True, False)}
+    inodes = []
+
+    def noted(root: Path) -> None:
+        inodes.append(os.stat(root / "big").st_ino)
+        change(root)
+
+    for change in CHAIN:
+        made = {}
+        for overlay, layers in chains.items():
+            made[overlay] = step(store, layers, noted, overlay)
+            layers.append(made[overlay].id)
+        assert shown(store, made[False]) == shown(store, made[True]), change.__name__
+    assert len(set(inodes[1::2])) == 1, "nothing is copied again"
+    assert len(os.listdir(f"{store.root}/tmp")) == 1
+
+
+def test_files_of_a_step_in_between_are_there(store: Store) -> None:
+    layers = base(store)
+    layers.append(step(store, layers, renames, overlay=False).id)
+    layers.append(base_layer(store, member("d/.wh.sub", b""), member("moved", b"from COPY")).id)
+
+    def look(root: Path) -> None:
+        assert (root / "moved").read_text() == "from COPY" and (root / "opaque/deep").read_text() == "deep"
+        assert not (root / "d/sub").exists() and (root / "d/a").read_text() == "new"
+
+    assert shown(store, step(store, layers, look, overlay=False)) == []
+
+
+def test_the_copy_of_a_failed_step_is_not_used(store: Store) -> None:
+    layers = base(store)
+
+    def fail(root: Path) -> None:
+        shutil.rmtree(root / "d")
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        step(store, layers, fail, overlay=False)
+    with store.new_work_dir() as work, mounted(store, layers, work.upper, work.work, overlay=False) as root:
+        shutil.rmtree(f"{root}/tree")
+    layers.append(step(store, layers, renames, overlay=False).id)
+
+    def look(root: Path) -> None:
+        assert (root / "d").is_dir() and (root / "tree/x").read_text() == "x"
+
+    step(store, layers, look, overlay=False)
+
+
+def test_only_one_path_is_copied(store: Store) -> None:
+    layers = base(store)
+    with mounted(store, layers, None, "", overlay=False, only="d/sub") as root:
+        assert sorted(path.name for path in Path(root).rglob("*")) == ["d", "deep", "more", "sub"]
+        assert os.stat(f"{root}/d").st_gid == 9
+    assert store.copies == []
+
+
+def test_a_store_on_an_overlay(tmp_path: Path) -> None:
+    """As in a container whose root is one: overlayfs makes no whiteouts there."""
+    for name in ("lower", "upper", "work", "merged"):
+        (tmp_path / name).mkdir()
+
+    def inside() -> None:
+        options = f"lowerdir={tmp_path}/lower,upperdir={tmp_path}/upper,workdir={tmp_path}/work"
+        mount("overlay", str(tmp_path / "merged"), "overlay", 0, options)
+        with Store.open(str(tmp_path / "merged/store")) as store:
+            layers = base(store)
+
+            def change(root: Path) -> None:
+                assert not (root / "d/hidden").exists() and os.listdir(root / "opaque") == ["new"]
+                (root / "etc/passwd").unlink()
+                (root / "made").touch()
+
+            layer = step(store, layers, change, overlay=True)
+            kinds = [(entry.path, entry.kind) for entry in entries(store.layers.tree(layer.id))]
+            assert kinds == [("etc", "dir"), ("etc/passwd", "whiteout"), ("made", "file")]
+            assert store.view([*layers, layer.id]).listdir("etc") == ["shadow"]
+
+    private_mounts(inside)
