@@ -15,6 +15,7 @@ ROWS = (
     ("api",),
     ("worker",),
     ("build", "container", "picture"),
+    ("journal",),
     ("exporting", "checks", "why"),
     ("insight",),
     ("planning", "progress"),

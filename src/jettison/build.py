@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from jettison.checks import checks_of
 from jettison.config import Config
 from jettison.dataclass import dataclass
 from jettison.errors import JettisonError, NotFound
-from jettison.events import BuildFinished, BuildStarted, Emit, StepProgress, Warned
+from jettison.events import BuildFinished, BuildStarted, Emit, Relay, StepProgress, Warned
 from jettison.executor.contexts import Context, ContextCopies, open_context_of
 from jettison.executor.load import idle_cores
 from jettison.executor.local import LocalExecutor, StoreCache
@@ -48,6 +48,7 @@ from jettison.store.store import Store
 if TYPE_CHECKING:
     from jettison.executor.remote import Remotes
     from jettison.executor.run import RunSettings
+    from jettison.journal.journal import Journal
     from jettison.oci.registry.access import RegistryAccess
     from jettison.secrets.values import Secrets
 
@@ -65,27 +66,26 @@ def build(
     """
     started = time.perf_counter()
     cancel = cancel or threading.Event()
-    ran = cached = 0
     fetched: list[bytes] = []
     secrets = cache(lambda: _secrets(request))
-    if request.secrets:
-        emit = secrets().masked(emit)
+    relay = Relay(emit)
+    emit = secrets().masked(relay.emit) if request.secrets else relay.emit
     try:
         with Store.open(config.root) as store:
-            solution, result = _build(request, config, store, emit, cancel, fetched, secrets)
-            ran, cached = solution.ran, solution.cached
+            solution, result = _build(request, config, store, relay, emit, cancel, fetched, secrets)
             store.tidy()
     except BaseException as error:
         if request.secrets:
             secrets().mask(error)
         text = error.message if isinstance(error, JettisonError) else str(error) or type(error).__name__
-        emit(BuildFinished(time.time(), time.perf_counter() - started, ran, cached, text))
+        emit(BuildFinished(time.time(), time.perf_counter() - started, *relay.counts, text, relay.name))
         if isinstance(error, JettisonError):
             error.dockerfile = fetched[0] if fetched else None
         raise
     seconds = time.perf_counter() - started
-    emit(BuildFinished(time.time(), seconds, ran, cached))
-    return BuildResult(result, ran, cached, seconds)
+    ran, cached = solution.ran, solution.cached
+    emit(BuildFinished(time.time(), seconds, ran, cached, build=relay.name))
+    return BuildResult(result, ran, cached, seconds, relay.name)
 
 
 def last_built(request: BuildRequest, config: Config, store: Store, emit: Emit) -> tuple[Plan, Solution]:
@@ -114,6 +114,7 @@ def _build(
     request: BuildRequest,
     config: Config,
     store: Store,
+    relay: Relay,
     emit: Emit,
     cancel: threading.Event,
     fetched: list[bytes],
@@ -125,9 +126,33 @@ def _build(
     made = _made(request, config, store, emit, cancel, fetched, secrets, wants_images(request))
     graph = made.plan.graph
     emit(BuildStarted(time.time(), tuple(t.name for t in graph.targets), len(graph.vertices), graph.skipped))
-    solution = _solve(made, cancel)
-    with _upkeep(store, config, graph, solution, emit):
-        return solution, export(made.main.request, made.plan, solution, store, made.access, emit)
+    with _recorded(relay, made, secrets) as trace:
+        solution = _solve(made, cancel, trace)
+        with _upkeep(store, config, graph, solution, emit):
+            return solution, export(made.main.request, made.plan, solution, store, made.access, emit)
+
+
+@contextmanager
+def _recorded(relay: Relay, made: _Made, secrets: Callable[[], Secrets]) -> Iterator[Trace]:
+    """A block whose events go to a journal as soon as a step has something to do, or something goes wrong."""
+    trace = Trace()
+
+    def join() -> Journal:
+        from jettison.journal.journal import Journal
+
+        place = _place(made.main, made.path)
+        return Journal(made.executor.store, relay.began, place, made.plan.graph, relay.direct, trace)
+
+    relay.join = join
+    try:
+        yield trace
+    except BaseException as error:
+        if made.main.request.secrets:
+            secrets().mask(error)
+        relay.joined()
+        relay.end(error)
+        raise
+    relay.end(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +224,8 @@ def _made(
     return _Made(main, path, plan, executor, access)
 
 
-def _solve(made: _Made, cancel: threading.Event) -> Solution:
+def _solve(made: _Made, cancel: threading.Event, trace: Trace) -> Solution:
     """Carry out the steps; what ran, and why, is kept for `jettison why`, also when the build fails."""
-    trace = Trace()
     plan, executor, request = made.plan, made.executor, made.main.request
     store, emit, slots = executor.store, executor.emit, _slots(request)
     try:
@@ -211,7 +235,7 @@ def _solve(made: _Made, cancel: threading.Event) -> Solution:
         if any(state != "cached" for state in trace.states.values()):
             from jettison.why.telling import tell
 
-            tell(store, plan, trace, request, _place(made.main, made.path), emit)
+            trace.kept = tell(store, plan, trace, request, _place(made.main, made.path), emit)
 
 
 def _place(main: MainContext, path: str) -> tuple[str, str]:

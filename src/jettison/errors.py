@@ -113,7 +113,11 @@ class SandboxError(JettisonError):
 
 
 class StepFailed(JettisonError):
-    """A RUN ended with another status than 0. `tail` holds the last lines of its output."""
+    """A RUN ended with another status than 0. `tail` holds the last lines of its output.
+
+    `log` is the file with all of it; the history knows it as that of step `number` of the build `build`.
+    They are "" and 0 when it wrote nothing or that could not be kept.
+    """
 
     def __init__(
         self,
@@ -129,6 +133,9 @@ class StepFailed(JettisonError):
         self.step = step
         self.exit_code = exit_code
         self.tail = tail
+        self.build = ""
+        self.number = 0
+        self.log = ""
 
 
 class ExportError(JettisonError):

@@ -6,7 +6,10 @@ events of one step. Every event becomes one line of `--progress jsonl`.
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
+from typing import Protocol
 
 from jettison.dataclass import dataclass
 from jettison.location import Location
@@ -27,6 +30,17 @@ class BuildStarted(Event):
     steps: int
     skipped: tuple[str, ...]
     """Names of stages that no target needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildNamed(Event):
+    """The first step has something to do: the history has this build from now on, under this name.
+
+    `logs` is the folder that the logs of its steps are in.
+    """
+
+    build: str
+    logs: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +97,11 @@ class StepProgress(Event):
 
 @dataclass(frozen=True, slots=True)
 class StepFinished(Event):
-    """A step ended. `seconds` is what it took; `error` is empty when it went well."""
+    """A step ended. `seconds` is what it took; `error` is empty when it went well.
+
+    `size` counts the bytes of the files that it added. `inputs` are the steps that it needed.
+    With `cancelled` it had no time to end by itself.
+    """
 
     step: str
     name: str
@@ -91,6 +109,9 @@ class StepFinished(Event):
     cached: bool
     seconds: float
     error: str = ""
+    size: int = 0
+    inputs: tuple[str, ...] = ()
+    cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +167,13 @@ class Exported(Event):
 
 @dataclass(frozen=True, slots=True)
 class BuildFinished(Event):
-    """The build is over, well or not."""
+    """The build is over, well or not. `build` is its name in the history, "" if nothing was to be done."""
 
     seconds: float
     ran: int
     cached: int
     error: str = ""
+    build: str = ""
 
 
 Emit = Callable[[Event], None]
@@ -159,3 +181,74 @@ Emit = Callable[[Event], None]
 
 def ignore(event: Event) -> None:
     """An `Emit` for whoever does not want to know."""
+
+
+class Listener(Protocol):
+    """Who keeps what happened in a build. `name` is what it calls the build."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many steps ran, and how many were in the cache."""
+
+    def emit(self, event: Event) -> None:
+        """Hear of one event; one thread at a time calls this."""
+
+    def end(self, error: BaseException | None) -> None:
+        """The build is over."""
+
+
+class Relay:
+    """Hands events on, and to a listener too as soon as a step has something to do.
+
+    `join` makes that one; it hears of all that was before it came. A build that finds everything in the
+    cache never calls it. Events come to it first.
+    """
+
+    def __init__(self, emit: Emit) -> None:
+        self.began = time.time()
+        self.direct = emit
+        self.join: Callable[[], Listener] | None = None
+        self._listener: Listener | None = None
+        self._held: list[Event] = []
+        # A listener may have something to say itself.
+        self._lock = threading.RLock()
+
+    def emit(self, event: Event) -> None:
+        """Hand one event on."""
+        with self._lock:
+            if isinstance(event, StepStarted):
+                self.joined()
+            if self._listener is not None:
+                self._listener.emit(event)
+            else:
+                self._held.append(event)
+            self.direct(event)
+
+    def joined(self) -> None:
+        """Let the listener come, if there is one and it is not there yet."""
+        with self._lock:
+            if self.join is None or self._listener is not None:
+                return
+            self._listener = self.join()
+            for event in self._held:
+                self._listener.emit(event)
+            self._held.clear()
+
+    def end(self, error: BaseException | None) -> None:
+        """Tell the listener, if there is one, that the build is over."""
+        with self._lock:
+            if self._listener is not None:
+                self._listener.end(error)
+
+    @property
+    def name(self) -> str:
+        """What the listener calls the build; "" without one."""
+        return self._listener.name if self._listener is not None else ""
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """What the listener has counted."""
+        return self._listener.counts if self._listener is not None else (0, 0)

@@ -111,3 +111,5 @@ class BuildResult:
     ran: int
     cached: int
     seconds: float
+    build: str = ""
+    """Its name in the history: `jettison builds show NAME`. "" when nothing was to be done."""

@@ -65,6 +65,7 @@ def _build(console: Console, parsed: Parsed, request: BuildRequest, settings: Co
     from jettison.build import build
 
     console.cancellable = True
+    console.store_words = tuple(w for name in ("root", "config") for w in _given(parsed, name))
     try:
         result = build(request, settings, display.emit, console.cancel)
     finally:
@@ -74,6 +75,11 @@ def _build(console: Console, parsed: Parsed, request: BuildRequest, settings: Co
         for image in result.images:
             console.stdout.write(image.image_id + "\n")
     return 0
+
+
+def _given(parsed: Parsed, name: str) -> tuple[str, ...]:
+    value = parsed.last(name)
+    return (f"--{name}", os.path.abspath(value)) if value else ()
 
 
 def _method(parsed: Parsed) -> tuple[str, str]:

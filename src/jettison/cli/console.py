@@ -21,6 +21,7 @@ class Console:
     `cancel` is set by Ctrl-C and SIGTERM while `cancellable`: a command sets that when it
     looks at `cancel`; otherwise they interrupt it. `stopped_by` is the signal's name.
     `on_signal` takes a signal first, and says whether that was all there is to do.
+    `store_words` are the options that lead another command to the same store.
     """
 
     def __init__(self, environment: Mapping[str, str], stdin: TextIO, stdout: TextIO, stderr: TextIO) -> None:
@@ -32,6 +33,7 @@ class Console:
         self.cancellable = False
         self.stopped_by = "SIGINT"
         self.on_signal: Callable[[int], bool] | None = None
+        self.store_words: tuple[str, ...] = ()
         self._file = ""
         self._text: str | None = None
 

@@ -43,6 +43,8 @@ def tell(console: Console, error: JettisonError) -> int:
     )
     for problem in problems[:_MOST_PROBLEMS]:
         _tell_problem(console, problem)
+    if isinstance(error, StepFailed) and error.log:
+        _tell_log(console, error)
     if len(problems) > _MOST_PROBLEMS:
         stderr.write(f"ERROR: and {len(problems) - _MOST_PROBLEMS} more problems\n")
     if error.temporary:
@@ -55,6 +57,13 @@ def _tell_step(stderr: TextIO, error: StepFailed) -> None:
     for line in error.tail[-20:]:
         stderr.write(line.rstrip("\r\n") + "\n")
     stderr.write("------\n")
+
+
+def _tell_log(console: Console, error: StepFailed) -> None:
+    from shlex import join
+
+    words = ("jettison", "logs", *console.store_words, error.build, str(error.number))
+    console.stderr.write(f"log: {error.log}\n     {join(words)}\n")
 
 
 def _tell_problem(console: Console, problem: Problem) -> None:

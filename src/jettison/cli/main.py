@@ -16,6 +16,8 @@ from jettison.version import VERSION
 
 COMMANDS = {
     "build": "build an image from a Dockerfile",
+    "logs": "show what the steps of a build wrote",
+    "builds": "list earlier builds, show where their time went, compare them",
     "why": "tell why the steps of the last build ran",
     "cache-mount": "list, save, restore and remove cache mounts",
     "lint": "check a Dockerfile",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from jettison.progress.lines import size_text
 
-__all__ = ["age", "rows", "seconds_of", "size_text"]
+__all__ = ["age", "age_of", "rows", "seconds_of", "size_text"]
 
 _UNITS = (
     ("year", 365 * 86400),
@@ -34,8 +34,11 @@ def rows(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 def age(created: str, now: float | None = None) -> str:
     """How long ago an RFC 3339 time was: "3 hours ago"; "N/A" for none."""
     then = seconds_of(created)
-    if then is None:
-        return "N/A"
+    return "N/A" if then is None else age_of(then, now)
+
+
+def age_of(then: float, now: float | None = None) -> str:
+    """How long ago a time was, in seconds since the epoch."""
     passed = max((time.time() if now is None else now) - then, 0)
     for name, length in _UNITS:
         count = int(passed // length)

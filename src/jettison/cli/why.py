@@ -75,25 +75,10 @@ def run(console: Console, argv: list[str]) -> int:
 
 
 def _chosen(build: Build, wanted: str) -> list[Step]:
-    """The steps that a word means: of a stage, of a line, or with a part of their text."""
-    stage, colon, line = wanted.rpartition(":")
-    own = [step for step in build.steps if step.op["type"] != "source"]
-    if colon and line.isascii() and line.isdigit():
-        at = int(line)
-        found = [s for s in own if s.stage == stage.lower() and s.lines[0] <= at <= s.lines[1]]
-    else:
-        found = [step for step in own if step.stage == wanted.lower()]
-    found = found or [step for step in own if " ".join(wanted.lower().split()) in step.text.lower()]
-    if not found:
-        from difflib import get_close_matches
+    from jettison.why.match import chosen
 
-        names = list(dict.fromkeys([*(step.stage for step in own), *(step.text for step in own)]))
-        near = get_close_matches(wanted, names, n=1, cutoff=0.4)
-        raise NotFound(
-            f"no step of the last build fits {wanted!r}",
-            hint=f"did you mean {near[0]!r}?" if near else "jettison why lists the steps that ran",
-        )
-    return found
+    own = [step for step in build.steps if step.op["type"] != "source"]
+    return chosen(own, wanted, "jettison why lists the steps that ran")
 
 
 def _write_text(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from jettison.cache import records
 from jettison.cache.key import CacheKey
-from jettison.dataclass import dataclass, field
+from jettison.dataclass import dataclass, field, replace
 from jettison.digests import digest_of
 from jettison.errors import JettisonError, StoreError
 from jettison.events import Emit, StepOutput, Warned
@@ -47,7 +47,10 @@ class StoreCache:
         found = records.find(self.store.db, keys, has_tree)
         if records.touch(self.store.db, found.values()):
             found = records.find(self.store.db, keys, has_tree)
-        return {key: Hit(record.layers, record.created) for key, record in found.items()}
+        return {
+            key: Hit(record.layers, record.created, record.seconds, record.size)
+            for key, record in found.items()
+        }
 
     def save(self, keys: list[CacheKey], layers: Layers, seconds: float, created: float | None) -> float:
         size = 0
@@ -172,7 +175,8 @@ class LocalExecutor:
                 built = Built(self._download(vertex, op))
         if vertex.id in self._exported:
             self._render_early(built.layers[-1])
-        return built
+        top = self.store.layers.get(built.layers[-1]) if built.layers else None
+        return replace(built, size=top.size if top else 0)
 
     def exclusive(self, key: str) -> AbstractContextManager[bool]:
         return self.store.lock(key, cancel=self.cancel)

@@ -31,7 +31,12 @@ class Vertex:
     @property
     def short(self) -> str:
         """The id that events and logs use."""
-        return self.id.removeprefix("sha256:")[:12]
+        return short_id(self.id)
+
+
+def short_id(vertex: str) -> str:
+    """The id that events and logs use for a vertex."""
+    return vertex.removeprefix("sha256:")[:12]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ _TYPES: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
         events.BuildStarted,
+        events.BuildNamed,
         events.BaseResolved,
         events.ContextFetched,
         events.StepStarted,

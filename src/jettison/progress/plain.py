@@ -193,4 +193,5 @@ def failure_of(event: StepFinished) -> str:
 def finished(event: BuildFinished) -> str:
     """The last line of a build."""
     end = "FAILED" if event.error else "FINISHED"
-    return f"{end} in {duration(event.seconds)}: {event.ran} run, {event.cached} cached"
+    text = f"{end} in {duration(event.seconds)}: {event.ran} run, {event.cached} cached"
+    return f"{text} (build {event.build})" if event.build else text

@@ -47,13 +47,14 @@ def request_from_json(data: dict[str, Any]) -> BuildRequest:
 def result_to_json(result: BuildResult) -> dict[str, Any]:
     """A result as plain data."""
     images = [{field.name: getattr(image, field.name) for field in fields(image)} for image in result.images]
-    return {"images": images, "ran": result.ran, "cached": result.cached, "seconds": result.seconds}
+    counts = {name: getattr(result, name) for name in ("ran", "cached", "seconds", "build")}
+    return {"images": images, **counts}
 
 
 def result_from_json(data: dict[str, Any]) -> BuildResult:
     """The result that `result_to_json` made this of."""
     images = tuple(BuiltImage(**{**image, "tags": tuple(image["tags"])}) for image in data["images"])
-    return BuildResult(images, data["ran"], data["cached"], data["seconds"])
+    return BuildResult(images, data["ran"], data["cached"], data["seconds"], data["build"])
 
 
 def error_to_json(error: JettisonError) -> dict[str, Any]:
@@ -72,6 +73,7 @@ def error_to_json(error: JettisonError) -> dict[str, Any]:
         ]
     elif isinstance(error, StepFailed):
         out |= {"step": error.step, "exit_code": error.exit_code, "tail": list(error.tail)}
+        out |= {"build": error.build, "number": error.number, "log": error.log}
     elif isinstance(error, RegistryError):
         out["status"] = error.status
     return out
@@ -93,7 +95,9 @@ def error_from_json(data: dict[str, Any]) -> JettisonError:
         )
     if kind is StepFailed:
         known |= {"step": data["step"], "exit_code": data["exit_code"], "tail": tuple(data["tail"])}
-        return StepFailed(data["message"], **known)
+        failed = StepFailed(data["message"], **known)
+        failed.build, failed.number, failed.log = data["build"], data["number"], data["log"]
+        return failed
     known["temporary"] = data["temporary"]
     if kind is RegistryError:
         known["status"] = data["status"]

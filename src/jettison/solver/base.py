@@ -20,10 +20,15 @@ Known = Callable[[], Layers | None]
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A result that is known already. `created` is when it was made, in seconds since the epoch."""
+    """A result that is known already. `created` is when it was made, in seconds since the epoch.
+
+    `seconds` is what that took, `size` the bytes of the files that the step added.
+    """
 
     layers: Layers
     created: float
+    seconds: float = 0.0
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +36,12 @@ class Built:
     """What carrying out a vertex gave: the whole stack of layers.
 
     `sure` is False when files changed while they were read: the result is good for this
-    build, but its keys speak of something else.
+    build, but its keys speak of something else. `size` counts the bytes of the files that it added.
     """
 
     layers: Layers
     sure: bool = True
+    size: int = 0
 
 
 class Cache(Protocol):

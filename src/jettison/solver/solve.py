@@ -13,7 +13,7 @@ from jettison.dataclass import dataclass, field
 from jettison.errors import Cancelled, JettisonError
 from jettison.events import Emit, StepFinished, StepStarted
 from jettison.graph.ops import CopyOp, to_json
-from jettison.graph.vertex import BuildGraph, Vertex
+from jettison.graph.vertex import BuildGraph, Vertex, short_id
 from jettison.solver.base import Cache, Executor, Layers
 from jettison.solver.state import SolverState, tainted_vertices
 
@@ -40,12 +40,14 @@ class Trace:
 
     `keys` are all definition keys, `inputs` those of content keys that were needed. `states` is "cached",
     "ran", "failed", or "unsure" where files changed while they were read; steps not reached have none.
+    `kept` is the number under which all this was kept, 0 for not.
     """
 
     keys: dict[str, CacheKey] = field(default_factory=dict)
     inputs: dict[str, list[list[str] | str]] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
     results: dict[str, Layers] = field(default_factory=dict)
+    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class _Done:
     created: float = 0.0
     cached: bool = False
     error: BaseException | None = None
+    size: int = 0
 
 
 def definition_keys(
@@ -137,8 +140,8 @@ def solve(
             if layers is not None:
                 state.results[vertex.id] = layers
             if vertex.id in state.results:
-                now = time.time()
-                emit(StepFinished(now, vertex.short, vertex.name, vertex.stage, True, 0.0))
+                hit = hits.get(vertex.id)
+                emit(_finished(vertex, 0.0, _Done(vertex.id, cached=True, size=hit.size if hit else 0)))
                 solution.cached += 1
     if todo:
         trace = trace or Trace()
@@ -230,18 +233,30 @@ def _step(work: _Work, vertex: Vertex, inputs: dict[str, Layers]) -> _Done:
         done = _carry_out(work, vertex, inputs, started)
     except BaseException as error:
         done = _Done(vertex.id, error=error)
-    error_text = ""
-    if done.error is not None:
-        error_text = done.error.message if isinstance(done.error, JettisonError) else repr(done.error)
-    seconds = time.perf_counter() - clock
     try:
-        event = StepFinished(
-            time.time(), vertex.short, vertex.name, vertex.stage, done.cached, seconds, error_text
-        )
-        work.emit(event)
+        work.emit(_finished(vertex, time.perf_counter() - clock, done))
     except BaseException as error:
         return _Done(vertex.id, error=done.error or error)
     return done
+
+
+def _finished(vertex: Vertex, seconds: float, done: _Done) -> StepFinished:
+    error = ""
+    if done.error is not None:
+        error = done.error.message if isinstance(done.error, JettisonError) else repr(done.error)
+    needed = dict.fromkeys((*vertex.inputs, vertex.base) if vertex.base else vertex.inputs)
+    return StepFinished(
+        time.time(),
+        vertex.short,
+        vertex.name,
+        vertex.stage,
+        done.cached,
+        seconds,
+        error,
+        done.size,
+        tuple([short_id(name) for name in needed]),
+        isinstance(done.error, Cancelled),
+    )
 
 
 def _carry_out(work: _Work, vertex: Vertex, inputs: dict[str, Layers], started: float) -> _Done:
@@ -265,8 +280,8 @@ def _carry_out(work: _Work, vertex: Vertex, inputs: dict[str, Layers], started: 
                     hit = found[name]
                     layers = _stacked(vertex, inputs, hit.layers)
                     if name == by_content.digest:
-                        work.cache.save([key], layers, 0.0, hit.created)
-                    return _Done(vertex.id, layers, hit.created, cached=True)
+                        work.cache.save([key], layers, hit.seconds, hit.created)
+                    return _Done(vertex.id, layers, hit.created, cached=True, size=hit.size)
         work.emit(StepStarted(started, vertex.short, vertex.name, vertex.stage, vertex.location))
         clock = time.perf_counter()
         built = work.executor.execute(vertex, inputs)
@@ -278,7 +293,7 @@ def _carry_out(work: _Work, vertex: Vertex, inputs: dict[str, Layers], started: 
         else:
             keys.append(key)
         created = work.cache.save(keys, built.layers, time.perf_counter() - clock, None)
-    return _Done(vertex.id, built.layers, created)
+    return _Done(vertex.id, built.layers, created, size=built.size)
 
 
 def _stacked(vertex: Vertex, inputs: dict[str, Layers], layers: Layers) -> Layers:

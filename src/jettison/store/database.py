@@ -23,6 +23,16 @@ CREATE TABLE IF NOT EXISTS builds (
 """
 """What `jettison why` compares. Made by the first build that has something to say, also in older stores."""
 
+HISTORY = """
+CREATE TABLE IF NOT EXISTS history (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, version INTEGER NOT NULL, at REAL NOT NULL,
+    seconds REAL NOT NULL DEFAULT 0, folder BLOB NOT NULL, file BLOB NOT NULL, targets TEXT NOT NULL,
+    state TEXT NOT NULL, ran INTEGER NOT NULL DEFAULT 0, cached INTEGER NOT NULL DEFAULT 0,
+    error TEXT NOT NULL DEFAULT '', why INTEGER NOT NULL DEFAULT 0, data BLOB NOT NULL DEFAULT x''
+)
+"""
+"""Builds in which a step had something to do, as `jettison builds` lists them. Made like the other one."""
+
 
 class Database:
     """A connection that all threads of a process share, one at a time; SQLite keeps processes apart."""

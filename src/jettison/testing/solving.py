@@ -25,7 +25,7 @@ class MemoryCache:
     def save(self, keys: list[CacheKey], layers: Layers, seconds: float, created: float | None) -> float:
         stamp = time.time() if created is None else created
         for key in keys:
-            self.hits[key.digest] = Hit(layers, stamp)
+            self.hits[key.digest] = Hit(layers, stamp, seconds)
         return stamp
 
 

@@ -37,6 +37,11 @@ class Step:
         return " ".join(self.name.partition("] ")[2].split())
 
     @property
+    def kind(self) -> str:
+        """Which type of op it has."""
+        return str(self.op["type"])
+
+    @property
     def ran(self) -> bool:
         """Whether it was carried out. Base images are not: they are fetched."""
         return self.state in ("ran", "failed", "unsure") and self.op["type"] != "source"

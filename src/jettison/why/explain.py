@@ -55,7 +55,7 @@ class _Explaining:
         best: list[Reason] | None = None
         for number, old in enumerate(self.earlier):
             if number not in self._pairs:
-                self._pairs[number] = pairs(self.build, old)
+                self._pairs[number] = pairs(self.build.steps, old.steps)
             other = self._pairs[number].get(step.id)
             if other is not None:
                 found = self._compared(step, other, old)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from jettison.cache.key import GENERATION
 from jettison.digests import canonical_json, digest_of
@@ -95,8 +95,8 @@ def variables(dockerfile: Dockerfile, arguments: Mapping[str, str]) -> dict[str,
     return out
 
 
-def keep(db: Database, build: Build) -> None:
-    """Remember a build; the oldest ones are forgotten."""
+def keep(db: Database, build: Build) -> int:
+    """Remember a build, and give its number; the oldest ones are forgotten."""
     data = zlib.compress(canonical_json(to_plain(build)), 1)
     with db.transaction():
         db.write(BUILDS)
@@ -104,12 +104,14 @@ def keep(db: Database, build: Build) -> None:
             "INSERT INTO builds (version, at, folder, file, data) VALUES (?, ?, ?, ?, ?)",
             (VERSION, build.at, os.fsencode(build.folder), os.fsencode(build.file), data),
         )
+        number = int(db.read("SELECT last_insert_rowid()")[0][0])
         db.write(
             "DELETE FROM builds WHERE number <= (SELECT max(number) FROM builds) - ? OR number IN"
             " (SELECT number FROM builds WHERE folder = ? AND file = ?"
             " ORDER BY number DESC LIMIT -1 OFFSET ?)",
             (KEPT, os.fsencode(build.folder), os.fsencode(build.file), KEPT_OF_ONE),
         )
+    return number
 
 
 def latest(db: Database, folder: str = "", file: str = "") -> int | None:
@@ -128,6 +130,14 @@ def latest(db: Database, folder: str = "", file: str = "") -> int | None:
 def read(db: Database, number: int) -> Build:
     """The build of a number that `latest` gave."""
     return _read(db.read("SELECT data FROM builds WHERE number = ?", (number,))[0][0])
+
+
+def read_some(db: Database, numbers: Collection[int]) -> dict[int, Build]:
+    """Those builds of some numbers that are still remembered."""
+    marks = ",".join("?" * len(numbers))
+    db.write(BUILDS)
+    sql = f"SELECT number, data FROM builds WHERE version = ? AND number IN ({marks})"
+    return {number: _read(data) for number, data in db.read(sql, (VERSION, *numbers))}
 
 
 def before(db: Database, build: Build, number: int | None = None) -> list[Build]:

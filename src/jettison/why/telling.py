@@ -23,20 +23,23 @@ if TYPE_CHECKING:
 
 def tell(
     store: Store, plan: Plan, trace: Trace, request: BuildRequest, place: tuple[str, str], emit: Emit
-) -> None:
-    """Keep what the steps were made of, and with `explain` emit why they ran. Never ends a build."""
+) -> int:
+    """Keep what the steps were made of, and with `explain` emit why they ran. Never ends a build.
+
+    Gives the number to read it by, or 0 if it was not kept.
+    """
     build = record.take_down(
         plan.graph, trace, plan.dockerfile, plan.arguments, plan.images, request.no_cache, place, time.time()
     )
     if not any(step.ran for step in build.steps):
-        return
+        return 0
     try:
         if request.explain:
             for item in explained(store, build, record.before(store.db, build)):
                 emit(_event(item, plan.dockerfile.path))
-        record.keep(store.db, build)
+        return record.keep(store.db, build)
     except JettisonError:
-        pass  # What is wrong with the store is told by those who cannot do without it.
+        return 0  # What is wrong with the store is told by those who cannot do without it.
 
 
 def explained(store: Store, build: Build, earlier: list[Build]) -> list[Explained]:

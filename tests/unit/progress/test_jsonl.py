@@ -16,6 +16,7 @@ from jettison.progress.jsonl import Jsonl, encode, from_json, to_json
 PLACE = Location("Dockerfile", 1, 2)
 EVERY: tuple[Event, ...] = (
     events.BuildStarted(1.0, ("a", "b"), 3, ("c",)),
+    events.BuildNamed(1.0, "b7", "/store/logs/b7"),
     events.ContextFetched(1.0, "lib", "https://host/lib.git#main", "c0ffee", 0),
     events.BaseResolved(1.0, "alpine", "sha256:a", "local store"),
     events.StepStarted(1.0, "id", "[a 1/1] RUN x", "a", PLACE),
@@ -23,12 +24,12 @@ EVERY: tuple[Event, ...] = (
     events.StepOutput(1.0, "id", 2, b"plain\n"),
     events.StepOutput(1.0, "id", 1, b"\xff\x00"),
     events.StepProgress(1.0, "id", "layer", 1, 2),
-    events.StepFinished(1.0, "id", "[a 1/1] RUN x", "a", False, 0.5, "exit code: 1"),
+    events.StepFinished(1.0, "id", "[a 1/1] RUN x", "a", False, 0.5, "exit code: 1", 12, ("b", "c"), True),
     events.StepExplained(1.0, "id", "[a 1/1] RUN x", "a", PLACE, ("ARG V 1 → 2",), ("argument",)),
     events.IsolationChosen(1.0, "builtin", "builtin", "root", "no OCI runtime", False),
     events.Warned(1.0, "careful", PLACE, "Rule"),
     events.Exported(1.0, "a", "oci", "out.tar", "sha256:b", 7),
-    events.BuildFinished(1.0, 2.0, 1, 2, ""),
+    events.BuildFinished(1.0, 2.0, 1, 2, "", "b7"),
 )
 
 

@@ -25,7 +25,7 @@ def build(generation: int = 1, state: str = "ran", /, **stages: list[str]) -> Bu
 
 
 def paired(new: Build, old: Build) -> dict[str, str]:
-    return {new.by_id[mine].text: step.text for mine, step in pairs(new, old).items()}
+    return {new.by_id[mine].text: step.text for mine, step in pairs(new.steps, old.steps).items()}
 
 
 def test_an_inserted_instruction_shifts_nothing() -> None:
