@@ -11,7 +11,7 @@ help:
 	@echo "make test     every check and test, as CI runs them (sets everything up)"
 	@echo "make lint     ruff and mypy only"
 	@echo "make bench    measure against the other builders that this machine has"
-	@echo "make docs     write docs/cli.md anew from the command's own option tables"
+	@echo "make docs     write docs/cli.md and the schema of events anew from the code"
 	@echo "make bases    make the stand-in base images that the tests use"
 	@echo "make clean    remove what the above left in this folder"
 
@@ -31,6 +31,7 @@ bench: setup
 
 docs: setup
 	$(BIN)/python -m jettison.cli.reference > docs/cli.md
+	$(BIN)/python -m jettison.progress.schema > src/jettison/progress/events.schema.json
 
 bases: setup
 	$(BIN)/python -m tests.bases --cache $$($(BIN)/python -m tests.needed)

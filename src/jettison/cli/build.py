@@ -14,8 +14,13 @@ from jettison.request import BuildRequest, Output, Reader
 
 if TYPE_CHECKING:
     from jettison.cli.console import Console
+    from jettison.cli.watching import Watch
     from jettison.config import Config
+    from jettison.progress import Display
     from jettison.request import BuildResult
+
+_LONG = 5.0
+"""Seconds after which a build shows where they went."""
 
 __all__ = ["COMMAND", "request_of", "run"]
 
@@ -64,17 +69,36 @@ def _build(console: Console, parsed: Parsed, request: BuildRequest, settings: Co
             console.note(note)
     from jettison.build import build
 
+    watch = _watch(parsed, display)
     console.cancellable = True
     console.store_words = tuple(w for name in ("root", "config") for w in _given(parsed, name))
     try:
-        result = build(request, settings, display.emit, console.cancel)
+        result = build(request, settings, watch.emit if watch else display.emit, console.cancel)
     finally:
         display.close()
+        if watch:
+            watch.end(console)
     _write_files(parsed, result)
+    if not watch and result.build and result.seconds >= _LONG and display.verbose:
+        from jettison.cli.watching import summarise
+
+        summarise(console, result, settings.root)
     if parsed.has("quiet") and not streaming:
         for image in result.images:
             console.stdout.write(image.image_id + "\n")
     return 0
+
+
+def _watch(parsed: Parsed, display: Display) -> Watch | None:
+    """Who looks at the events, if that is asked for. Raises UsageError and ExportError."""
+    summary, trace = parsed.last("summary"), parsed.last("trace")
+    if summary not in ("", "short", "full", "none"):
+        raise UsageError(f"--summary {summary!r} is not known", hint="short, full or none")
+    if not summary and not trace:
+        return None
+    from jettison.cli.watching import Watch
+
+    return Watch(display.emit, summary, trace)
 
 
 def _given(parsed: Parsed, name: str) -> tuple[str, ...]:

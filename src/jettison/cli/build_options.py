@@ -84,6 +84,13 @@ _OPTIONS = (
     Option(("--pull",), "ask the registry for base images even if they are in the local store"),
     Option(("--platform",), "platform of the image, for example linux/arm64", "PLATFORM", True),
     Option(("--progress",), "how progress is shown: auto, plain, tty, jsonl or quiet", "MODE"),
+    Option(
+        ("--summary",),
+        "table of where time and bytes went: short, full or none (default: short, after "
+        "5 seconds or more)",
+        "KIND",
+    ),
+    Option(("--trace",), "write a trace for chrome://tracing or ui.perfetto.dev", "FILE"),
     Option(("--quiet", "-q"), "say nothing, print the image id"),
     Option(("--jobs", "-j"), "steps run side by side (default: one per core)", "N"),
     Option(("--network",), "network of RUN: default, host or none", "MODE"),

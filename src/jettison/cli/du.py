@@ -57,7 +57,8 @@ def label(item: Item) -> str:
         return f"{familiar(item.id)[:60]} ({item.title})"
     text = " ".join((item.title or item.id).split())
     text = text if len(text) <= 60 else text[:59] + "…"
-    return text if item.kind in ("step", "cache-mount") and item.title else f"{text} {item.id[:19]}".strip()
+    named = item.title and item.kind in ("step", "log", "cache-mount")
+    return text if named else f"{text} {item.id[:19]}".strip()
 
 
 def ago(moment: float) -> str:
@@ -93,6 +94,7 @@ _LISTED = {
     "tree": "UNPACKED LAYER",
     "orphan": "ORPHAN",
     "memo": "CONTEXT HASHES",
+    "log": "LOGS",
 }
 
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "pull": "fetch an image from a registry",
     "push": "send an image to a registry",
     "doctor": "tell how RUN is isolated on this machine, and what would make it better",
+    "schema": "print the JSON Schema of the lines of --progress jsonl",
     "version": "show the version",
 }
 """The commands and their summaries; each is a module of this package with COMMAND and run()."""

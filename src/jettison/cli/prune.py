@@ -22,16 +22,16 @@ COMMAND = Command(
     "[OPTIONS]",
     "remove what no tagged image needs from the local store",
     """
-Removes cached steps, images without a tag, and what nothing refers to; with --all cache mounts and
-remembered hashes of build contexts as well. What a tagged image or a build that is running needs stays:
-`jettison rmi` removes images. With --cache-max only as much goes, the least recently used first, as
-makes the store fit.
+Removes cached steps, images without a tag, and what nothing refers to; with --all cache mounts,
+remembered hashes of build contexts and the logs of builds as well. What a tagged image or a build that
+is running needs stays: `jettison rmi` removes images. With --cache-max only as much goes, the least
+recently used first, as makes the store fit.
 
 Filters: until=24h or unused-for=24h (not used for so long), type=TYPE (step, image, tree, orphan,
-cache-mount, memo), stage=NAME, id=ID. Several values of one filter mean any of them.
+cache-mount, memo, log), stage=NAME, id=ID. Several values of one filter mean any of them.
 """,
     (
-        Option(("--all", "-a"), "cache mounts and hashes of build contexts too"),
+        Option(("--all", "-a"), "cache mounts, hashes of build contexts and logs too"),
         Option(("--filter",), "only what this is true for", "NAME=VALUE", True),
         Option(("--cache-max",), "remove only until the store takes no more than this: 20G, 15%", "SIZE"),
         Option(("--keep-storage", "--reserved-space", "--max-used-space"), metavar="SIZE"),

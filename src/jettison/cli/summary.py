@@ -28,7 +28,8 @@ def short_table(build: PastBuild) -> str:
     shown = {step.id for step in longest if step.seconds >= _WORTH}
     shown |= {step.id for step in ran if step.id in times.path and step.seconds >= least}
     table = _steps([step for step in build.steps if step.id in shown], times)
-    return f"{table}{_foot(build, times)}; jettison builds show {build.name}\n"
+    more = f"; jettison builds show {build.name}" if build.number else ""
+    return f"{table}{_foot(build, times)}{more}\n" if shown else f"{_foot(build, times)}{more}\n"
 
 
 def full_table(build: PastBuild) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from jettison.dataclass import dataclass, field
 from jettison.events import (
+    BuildFinished,
+    BuildNamed,
     BuildStarted,
     Event,
     Exported,
@@ -12,7 +14,7 @@ from jettison.events import (
     StepProgress,
     StepStarted,
 )
-from jettison.journal.base import PastStep, Span, StepState
+from jettison.journal.base import BuildState, PastBuild, PastStep, Span, StepState, number_of
 
 
 @dataclass(slots=True)
@@ -54,6 +56,10 @@ class Recorder:
     _steps: dict[str, _Step] = field(default_factory=dict)
     _spans: list[Span] = field(default_factory=list)
     _loads: dict[tuple[str, str], _Load] = field(default_factory=dict)
+    _name: str = ""
+    _state: BuildState = "running"
+    _error: str = ""
+    _seconds: float = 0.0
     _last: float = 0.0
     """When the last thing ended that an export has to wait for."""
 
@@ -83,6 +89,11 @@ class Recorder:
                 self.targets = event.targets
                 self._spans.append(Span("plan", "reading the Dockerfile, base images", "", 0.0, at, 0))
                 self._last = at
+            case BuildNamed():
+                self._name = event.build
+            case BuildFinished():
+                self._state, self._error = "failed" if event.error else "done", event.error
+                self._seconds = event.seconds
             case Exported():
                 name = " ".join(filter(None, (event.kind, event.target, event.destination)))
                 self._spans.append(Span("export", name, "", self._last, at, event.size))
@@ -126,6 +137,15 @@ class Recorder:
         if load is None:
             load = self._loads[key] = _Load(event.label, event.step, at, at, 0)
         load.ended, load.size = at, max(load.size, event.done)
+
+    def build(self) -> PastBuild:
+        """The build as far as it has come, for whoever has no history to ask. It has no place."""
+        number = number_of(self._name) or 0
+        seconds = max(self._seconds, self.ended)
+        return PastBuild(
+            number, self.began, seconds, "", "", self.targets, self._state, self.ran, self.cached,
+            self._error, 0, self.steps(), self.spans(),
+        )  # fmt: skip
 
     def steps(self) -> tuple[PastStep, ...]:
         """All steps so far, in the order in which they were heard of."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from jettison.dataclass import dataclass
 from jettison.journal.base import PastBuild
 
+_LEAST = 0.01
+"""Seconds: a step that took less is not worth naming, as those that were found in the cache on the way."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
@@ -43,7 +46,7 @@ def timing(build: PastBuild) -> Timing:
     path: list[str] = []
     name = end
     while name:
-        if steps[name].seconds:
+        if steps[name].seconds >= _LEAST:
             path.append(name)
         name = before[name]
     return Timing(tuple(reversed(path)), total.get(end, 0.0), waits)

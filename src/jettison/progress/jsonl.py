@@ -16,7 +16,7 @@ VERSION = 1
 """Grows when a field changes its meaning; new types and new fields leave it as it is."""
 
 _encode = JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
-_TYPES: dict[str, Any] = {
+TYPES: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
         events.BuildStarted,
@@ -34,6 +34,7 @@ _TYPES: dict[str, Any] = {
         events.BuildFinished,
     )
 }
+"""All types of events, by name."""
 
 
 class Jsonl:
@@ -82,7 +83,7 @@ def to_json(event: Event) -> dict[str, Any]:
 
 def from_json(data: dict[str, Any]) -> Event:
     """The event that `to_json` made this of. Raises UsageError for what is none of ours."""
-    kind = _TYPES.get(data.get("type", ""))
+    kind = TYPES.get(data.get("type", ""))
     if kind is None or data.get("v") != VERSION:
         raise UsageError(f"not an event of version {VERSION}: {data.get('type')!r}")
     values: dict[str, Any] = {}

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from jettison.store.images import ImageRecord
     from jettison.store.store import Store
 
-Kind = Literal["orphan", "image", "step", "tree", "memo", "cache-mount"]
+Kind = Literal["orphan", "image", "step", "tree", "memo", "log", "cache-mount"]
 """`tree`: files of an image's layer that can be unpacked again; `memo`: hashes of a build context's files;
-`orphan`: what no step and no image needs.
+`log`: what the steps of a build wrote; `orphan`: what no step and no image needs.
 """
 FOREVER = float("inf")
 _BLOCK = 512
@@ -195,7 +195,7 @@ def diff_ids_of(store: Store, record: ImageRecord) -> tuple[str, ...]:
 
 
 def _folders(store: Store, disk: dict[str, int], touched: dict[str, float]) -> list[Item]:
-    """Cache mounts, memos of build contexts and listings."""
+    """Cache mounts, memos of build contexts, logs and listings."""
     out = []
     trees = {row[0]: row[1] for row in store.db.read("SELECT folder, disk FROM measured WHERE disk >= 0")}
     for mount_id, folder, used in store.db.read("SELECT id, folder, last_used FROM cache_mounts"):
@@ -206,6 +206,13 @@ def _folders(store: Store, disk: dict[str, int], touched: dict[str, float]) -> l
         path = f"memo/{name}"
         disk[path] = at.st_blocks * _BLOCK
         out.append(Item("memo", name, at.st_mtime, frozenset((path,)), title="hashes of a build context"))
+    for name, at in _files(f"{store.root}/logs"):
+        path = f"logs/{name}"
+        # A build that runs writes to its files, which leaves the folder as it is.
+        written = [one for _, one in _files(f"{store.root}/{path}")]
+        used = max([at.st_mtime, *(one.st_mtime for one in written)])
+        disk[path] = sum(one.st_blocks for one in (at, *written)) * _BLOCK
+        out.append(Item("log", name, used, frozenset((path,)), title=f"logs of {name}"))
     for name, at in _files(f"{store.root}/listings"):
         path = f"listings/{name}"
         disk[path] = at.st_blocks * _BLOCK

@@ -13,7 +13,7 @@ from jettison.upkeep.survey import Item, survey
 if TYPE_CHECKING:
     from jettison.store.store import Store
 
-PARTS = ("layers", "blobs", "cache-mounts", "memo", "listings")
+PARTS = ("layers", "blobs", "cache-mounts", "memo", "listings", "logs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,7 @@ def _types(items: Iterable[Item], disk: dict[str, int], tagged: set[str], total:
         ("orphans", "orphan"),
         ("cache mounts", "cache-mount"),
         ("context hashes", "memo"),
+        ("logs of builds", "log"),
     ):
         those = [item for item in items if item.kind == kind and not item.tagged]
         things = {thing for item in those for thing in item.needs} - counted
