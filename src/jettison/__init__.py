@@ -14,7 +14,7 @@ from jettison.version import VERSION as __version__
 if TYPE_CHECKING:
     from jettison.api import build, build_async, build_request
     from jettison.errors import JettisonError, StepFailed
-    from jettison.request import BuildRequest, BuildResult, Output, Secret
+    from jettison.request import BuildRequest, BuildResult, Limits, Output, Secret
 
 _HOMES = {
     "build": "jettison.api",
@@ -22,6 +22,7 @@ _HOMES = {
     "build_request": "jettison.api",
     "BuildRequest": "jettison.request",
     "BuildResult": "jettison.request",
+    "Limits": "jettison.request",
     "Output": "jettison.request",
     "Secret": "jettison.request",
     "JettisonError": "jettison.errors",
@@ -32,6 +33,7 @@ __all__ = [
     "BuildRequest",
     "BuildResult",
     "JettisonError",
+    "Limits",
     "Output",
     "Secret",
     "StepFailed",

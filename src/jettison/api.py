@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from jettison.events import Emit, Event, ignore
-from jettison.request import BuildRequest, BuildResult, Output, Secret
+from jettison.request import BuildRequest, BuildResult, Limits, Output, Secret
 
 if TYPE_CHECKING:
     from jettison.config import Config
@@ -48,6 +48,8 @@ def build(
     max_size: int | None = None,
     max_waste: float | None = None,
     jobs: int = 0,
+    limits: Limits | None = None,
+    retries: int = 0,
     network: str = "default",
     hosts: Iterable[str] = (),
     environment: Mapping[str, str] | None = None,
@@ -67,8 +69,7 @@ def build(
     request = BuildRequest(
         context=os.fspath(context),
         file=os.fspath(file) if file is not None else "", file_text=dockerfile,
-        tags=_several(tags), targets=_several(target or ()),
-        build_args=dict(build_args or {}),
+        tags=_several(tags), targets=_several(target or ()), build_args=dict(build_args or {}),
         build_contexts={name: os.fspath(value) for name, value in (build_contexts or {}).items()},
         labels=dict(labels or {}), annotations=dict(annotations or {}),
         secrets=tuple(secrets), ssh=tuple(ssh), hosts=tuple(hosts),
@@ -78,7 +79,7 @@ def build(
         no_cache_mounts=no_cache_mounts, explain=explain, platform=platform,
         pull=pull, push=push, load=load, jobs=jobs, network=network, runtime=runtime, isolation=isolation,
         compression=compression, compression_level=compression_level, max_size=max_size, max_waste=max_waste,
-        environment=_environment(environment),
+        environment=_environment(environment), limits=limits or Limits(), retries=retries,
     )  # fmt: skip
     return build_request(request, on_event=on_event, cancel=cancel, root=root, config=config)
 

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -209,17 +209,19 @@ def _made(
     if request.cache_mounts:
         _warn_unused_mounts(request, graph, emit)
     opened = _open_contexts(fetch_contexts(contexts, _used(graph), fetching), named, main, path, store)
+    closing = ExitStack()
     executor = LocalExecutor(
         store=store,
         graph=graph,
         copies=ContextCopies(store, opened, chosen),
         packing=chosen,
-        run_settings=cache(lambda: _run_settings(request, config, plan, secrets(), emit)),
+        run_settings=cache(lambda: _run_settings(request, config, plan, secrets(), emit, closing)),
         emit=emit,
         cancel=cancel,
         remotes=remotes,
         images=images,
         downloads=downloads,
+        closing=closing,
     )
     return _Made(main, path, plan, executor, access)
 
@@ -368,12 +370,16 @@ def _remotes(
 
 
 def _run_settings(
-    request: BuildRequest, config: Config, plan: Plan, secrets: Secrets, emit: Emit
+    request: BuildRequest, config: Config, plan: Plan, secrets: Secrets, emit: Emit, closing: ExitStack
 ) -> RunSettings:
+    from jettison.executor.network import BuildNetwork
     from jettison.executor.run import CacheMounts, RunSettings
     from jettison.sandbox.ladder import chooser
 
     isolation, runtime = request.isolation or config.isolation, request.runtime or config.runtime
+    warn = _once(emit)
+    network = BuildNetwork(plan.proxies, warn)
+    closing.callback(network.close)
     return RunSettings(
         sandbox=chooser(isolation, runtime, emit),
         secrets=secrets,
@@ -381,7 +387,25 @@ def _run_settings(
         ssh=agent_sockets(request),
         resolv_conf=_resolv_conf(),
         cache_mounts=CacheMounts(request.cache_mounts, request.no_cache_mounts),
+        limits=request.limits,
+        retries=request.retries,
+        warn=warn,
+        network=network.of,
     )
+
+
+def _once(emit: Emit) -> Callable[[str], None]:
+    """Warns of what holds for all steps when the first one finds out."""
+    lock, said = threading.Lock(), set[str]()
+
+    def warn(text: str) -> None:
+        with lock:
+            new = text not in said
+            said.add(text)
+        if new:
+            emit(Warned(time.time(), text))
+
+    return warn
 
 
 def _resolv_conf() -> bytes | None:

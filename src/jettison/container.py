@@ -11,13 +11,16 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Literal
 
-from jettison.dataclass import dataclass
+from jettison.dataclass import dataclass, field, replace
 from jettison.errors import SandboxError, StoreError, UsageError
+from jettison.executor.failed import reasons
 from jettison.executor.run import read_file
 from jettison.kernel import MS_NOEXEC, MS_NOSUID, may_mount, mount, private_mounts
 from jettison.oci.config import ImageConfig
+from jettison.request import Limits
 from jettison.sandbox import network, users
 from jettison.sandbox.base import PLAIN, Mount, ProcessSpec, Sandbox
+from jettison.sandbox.limits import run_within
 from jettison.store.base import FileTree
 from jettison.store.resolve import resolve
 from jettison.store.snapshot import Stub, mounted
@@ -55,6 +58,7 @@ class ContainerRequest:
     hostname: str = ""
     privileged: bool = False
     read_only: bool = False
+    limits: Limits = field(default_factory=Limits)
 
 
 def run(
@@ -63,8 +67,12 @@ def run(
     request: ContainerRequest,
     sandbox: Sandbox,
     cancel: threading.Event,
+    note: Callable[[str], None] = lambda text: None,
 ) -> int:
-    """Run to the end and give the exit status. Raises SandboxError, StoreError, Cancelled and UsageError."""
+    """Run to the end and give the exit status. `note` is told what there is to say of limits.
+
+    Raises SandboxError, StoreError, Cancelled and UsageError.
+    """
     if problem := sandbox.check():
         raise SandboxError(problem)
     args = arguments(config, request)
@@ -98,6 +106,31 @@ def run(
         return status
     # It may run for weeks, in which all else may be removed.
     store.session.need_only(layers)
+    status, exceeded = run_within(
+        request.limits,
+        cancel,
+        sandbox.name,
+        note,
+        lambda stop, started: _run(
+            store, layers, replace(spec, started=started), request, sandbox, stop, places, stubs
+        ),
+    )
+    if exceeded is not None:
+        why, hint = reasons(status, request.limits, exceeded)
+        note(why or hint)
+    return status
+
+
+def _run(
+    store: Store,
+    layers: Sequence[str],
+    spec: ProcessSpec,
+    request: ContainerRequest,
+    sandbox: Sandbox,
+    cancel: threading.Event,
+    places: dict[str, str],
+    stubs: Sequence[Stub],
+) -> int:
     with store.new_work_dir() as work:
 
         def inside() -> int:
@@ -108,7 +141,7 @@ def run(
                 files = f"{work.path}/files"
                 _make_files_folder(files, sandbox)
                 mounts = (
-                    *_network_files(files, places, request, hostname),
+                    *_network_files(files, places, request, spec.hostname),
                     *_volumes(request.volumes, places),
                 )
                 runtime = f"{work.path}/runtime"
@@ -148,8 +181,6 @@ def _program_problem(view: FileTree, spec: ProcessSpec, covered: Sequence[str]) 
 
 
 def _with(spec: ProcessSpec, rootfs: str, mounts: tuple[Mount, ...]) -> ProcessSpec:
-    from jettison.dataclass import replace
-
     return replace(spec, rootfs=rootfs, mounts=tuple(sorted(mounts, key=lambda m: m.target.count("/"))))
 
 
@@ -212,10 +243,11 @@ def _places(volumes: Sequence[Volume], view: FileTree) -> tuple[dict[str, str], 
 def _network_files(
     folder: str, places: dict[str, str], request: ContainerRequest, hostname: str
 ) -> list[Mount]:
+    mode = network.NONE if request.network == "none" else network.HOST
     taken = {places[volume.target] for volume in request.volumes}
     texts = {
         "/etc/resolv.conf": network.resolv_text(_own_resolv_conf()),
-        "/etc/hosts": network.hosts_text(hostname, request.hosts, request.network),
+        "/etc/hosts": network.hosts_text(hostname, request.hosts, mode),
         "/etc/hostname": hostname + "\n",
     }
     out = []

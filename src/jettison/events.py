@@ -96,6 +96,17 @@ class StepProgress(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class StepRetried(Event):
+    """A RUN failed with `error` and begins again, on a clean layer. `left` is how many more tries it has."""
+
+    step: str
+    name: str
+    stage: str
+    error: str
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
 class StepFinished(Event):
     """A step ended. `seconds` is what it took; `error` is empty when it went well.
 

@@ -40,6 +40,20 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a step may use: bytes of memory, processes, processors (1.5 is possible), seconds. 0: no limit."""
+
+    memory: int = 0
+    pids: int = 0
+    cpus: float = 0.0
+    seconds: float = 0.0
+
+    def any(self) -> bool:
+        """Whether there is a limit at all."""
+        return bool(self.memory or self.pids or self.cpus or self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
 class BuildRequest:
     """Everything that can be asked of a build; the defaults are those of `docker build`.
 
@@ -73,6 +87,10 @@ class BuildRequest:
     pull: bool = False
     jobs: int = 0
     """Steps run side by side; 0 is one per core."""
+    limits: Limits = field(default_factory=Limits)
+    """What each RUN may use."""
+    retries: int = 0
+    """How often a RUN that failed is tried again, on a clean layer."""
     network: str = "default"
     hosts: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)

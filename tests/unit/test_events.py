@@ -17,7 +17,7 @@ def test_every_event_has_its_time_first() -> None:
     kinds = [
         kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, events.Event)
     ]
-    assert len(kinds) == 14
+    assert len(kinds) == 15
     assert all(dataclasses.fields(kind)[0].name == "at" for kind in kinds)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jettison.cli.build_options import COMMAND
 from jettison.cli.options import FALSE, TRUE, Parsed, parse
@@ -164,6 +164,7 @@ def request_of(parsed: Parsed, console: Console) -> BuildRequest:
         compression_level=_level(parsed.last("compression-level")),
         max_size=_max_size(parsed.last("max-size")),
         max_waste=_max_waste(parsed.last("max-waste")),
+        **_limits(parsed),
     )
 
 
@@ -274,6 +275,15 @@ def _cache_mounts(parsed: Parsed) -> dict[str, str]:
             )
         out[values["id"]] = os.path.abspath(values["dir"])
     return out
+
+
+def _limits(parsed: Parsed) -> dict[str, Any]:
+    """What limits RUN; most builds have nothing of that."""
+    if not any(map(parsed.last, ("memory", "pids-limit", "cpus", "step-timeout", "retry"))):
+        return {}
+    from jettison.cli.limits import limits_of, retries_of
+
+    return {"limits": limits_of(parsed), "retries": retries_of(parsed)}
 
 
 def _jobs(text: str) -> int:

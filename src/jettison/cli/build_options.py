@@ -12,6 +12,12 @@ ISOLATION = Option(
     " chroot or none; jettison doctor tells what this machine has",
     "NAME",
 )
+LIMITS = (
+    Option(("--memory", "-m"), "memory that it may use, swap included: 512MB, 2GiB", "SIZE"),
+    Option(("--pids-limit",), "processes and threads that it may have at once", "N"),
+    Option(("--cpus",), "processors that it may use: 2, 0.5", "N"),
+)
+"""What a container may use, or each RUN of a build."""
 
 _OPTIONS = (
     Option(("--file", "-f"), "the Dockerfile (default: PATH/Dockerfile; -: standard input)", "FILE"),
@@ -93,6 +99,9 @@ _OPTIONS = (
     Option(("--trace",), "write a trace for chrome://tracing or ui.perfetto.dev", "FILE"),
     Option(("--quiet", "-q"), "say nothing, print the image id"),
     Option(("--jobs", "-j"), "steps run side by side (default: one per core)", "N"),
+    *LIMITS,
+    Option(("--step-timeout",), "end a RUN that takes longer: 90s, 30m, 1h30m", "TIME"),
+    Option(("--retry",), "try a RUN that failed up to N times more, each on a clean layer", "N"),
     Option(("--network",), "network of RUN: default, host or none", "MODE"),
     Option(("--add-host",), "line of /etc/hosts for RUN: NAME:ADDRESS or NAME=ADDRESS", "HOST", True),
     Option(("--iidfile",), "write the image id to a file", "FILE"),
@@ -130,7 +139,6 @@ _REFUSED = (
     Option(("--security-opt",), metavar="SPEC", refuse="security options of RUN"),
     Option(("--shm-size",), metavar="SIZE", refuse=_LIMITS),
     Option(("--ulimit",), metavar="SPEC", refuse=_LIMITS),
-    Option(("--memory", "-m"), metavar="SIZE", refuse=_LIMITS),
     Option(("--memory-swap",), metavar="SIZE", refuse=_LIMITS),
     Option(("--cpu-shares", "-c"), metavar="N", refuse=_LIMITS),
     Option(("--cpu-period",), metavar="N", refuse=_LIMITS),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Literal
 
-from jettison.cli.build_options import ISOLATION
+from jettison.cli.build_options import ISOLATION, LIMITS
 from jettison.cli.local import STORE_OPTIONS, Local, find, opened, platform_of
 from jettison.cli.options import Command, Option, Parsed, parse
 from jettison.errors import UsageError
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from jettison.container import ContainerRequest, Volume
     from jettison.oci.config import ImageConfig
 
-_LIMITS = "limits of containers"
 _SHARED = "the container has this machine's network: its ports are this machine's ports"
 
 COMMAND = Command(
@@ -46,6 +45,7 @@ An image that is not in the local store is pulled.
         Option(("--network", "--net"), "network: host (default) or none", "MODE"),
         Option(("--add-host",), "line of /etc/hosts: NAME:ADDRESS", "HOST", True),
         Option(("--hostname", "-h"), "host name in the container", "NAME"),
+        *LIMITS,
         Option(("--read-only",), "mount the root filesystem read-only"),
         Option(("--privileged",), "all capabilities and devices"),
         Option(("--platform",), "platform of an image that is pulled", "PLATFORM"),
@@ -58,8 +58,6 @@ An image that is not in the local store is pulled.
         Option(("--publish", "-p"), metavar="PORTS", repeat=True, note=_SHARED),
         Option(("--publish-all", "-P"), note=_SHARED),
         Option(("--detach", "-d"), refuse="use the shell's & to run in the background"),
-        Option(("--memory", "-m"), metavar="SIZE", refuse=_LIMITS),
-        Option(("--cpus",), metavar="N", refuse=_LIMITS),
         Option(("--cap-add",), metavar="NAME", refuse="single capabilities; --privileged gives all"),
         Option(("--cap-drop",), metavar="NAME", refuse="single capabilities"),
         Option(("--security-opt",), metavar="SPEC", refuse="security options"),
@@ -104,7 +102,7 @@ def run(console: Console, argv: list[str]) -> int:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         forward = container.forwarder(console.cancel, _sent_by_terminal)
         console.on_signal = forward
-        return container.run(local.store, config, request, rung.sandbox, console.cancel)
+        return container.run(local.store, config, request, rung.sandbox, console.cancel, console.note)
 
 
 def _sent_by_terminal(number: int) -> bool:
@@ -139,6 +137,7 @@ def _image(local: Local, parsed: Parsed) -> ImageConfig:
 
 def request_of(parsed: Parsed, console: Console) -> ContainerRequest:
     """What a command line asks for. Raises UsageError."""
+    from jettison.cli.limits import limits_of
     from jettison.container import ContainerRequest
     from jettison.sandbox.network import parse_host
 
@@ -146,6 +145,7 @@ def request_of(parsed: Parsed, console: Console) -> ContainerRequest:
     if network not in ("host", "none"):
         raise UsageError(f"--network {network!r} is not supported", hint="host or none")
     mode: Literal["host", "none"] = "none" if network == "none" else "host"
+    gateway = "127.0.0.1" if mode == "host" else ""
     entrypoint = parsed.last("entrypoint") if parsed.all("entrypoint") else None
     cwd = parsed.last("workdir")
     if cwd and not cwd.startswith("/"):
@@ -159,10 +159,11 @@ def request_of(parsed: Parsed, console: Console) -> ContainerRequest:
         user=parsed.last("user"),
         terminal=parsed.has("tty"),
         network=mode,
-        hosts=tuple(":".join(parse_host(text, mode)) for text in parsed.all("add-host")),
+        hosts=tuple(":".join(parse_host(text, gateway)) for text in parsed.all("add-host")),
         hostname=parsed.last("hostname"),
         privileged=parsed.has("privileged"),
         read_only=parsed.has("read-only"),
+        limits=limits_of(parsed),
     )
 
 

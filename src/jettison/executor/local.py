@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,8 @@ from jettison.cache import records
 from jettison.cache.key import CacheKey
 from jettison.dataclass import dataclass, field, replace
 from jettison.digests import digest_of
-from jettison.errors import JettisonError, StoreError
-from jettison.events import Emit, StepOutput, Warned
+from jettison.errors import JettisonError, StepFailed, StoreError
+from jettison.events import Emit, StepOutput, StepRetried, Warned
 from jettison.executor.contexts import FIXED_TIME_NS, ContextCopies
 from jettison.executor.demand import exported_vertices, wanted_as_tree
 from jettison.graph.ops import CopyOp, GitOp, HttpOp, MkdirOp, RunOp, SourceOp
@@ -79,6 +79,8 @@ class LocalExecutor:
     packing: Packing = field(default_factory=Packing)
     downloads: dict[str, str] = field(default_factory=dict)
     """The step that each blob is downloaded for, by digest."""
+    closing: ExitStack = field(default_factory=ExitStack)
+    """What `finish` has to end."""
     _trees: frozenset[str] = field(default=frozenset())
     _exported: frozenset[str] = field(default=frozenset())
     _background: list[threading.Thread] = field(default_factory=list)
@@ -183,6 +185,7 @@ class LocalExecutor:
 
     def finish(self) -> None:
         """Wait for blobs that are made while later steps run, and keep what was learned of contexts."""
+        self.closing.close()
         for thread in self._background:
             thread.join()
         self._background.clear()
@@ -208,7 +211,16 @@ class LocalExecutor:
         def output(stream: int, data: bytes) -> None:
             self.emit(StepOutput(time.time(), vertex.short, stream, data))
 
-        return run(self.store, vertex, op, inputs, self.run_settings(), output, self.cancel)
+        settings = self.run_settings()
+        for left in range(settings.retries, -1, -1):
+            try:
+                return run(self.store, vertex, op, inputs, settings, output, self.cancel)
+            except StepFailed as error:
+                if not left:
+                    raise
+                name, stage = vertex.name, vertex.stage
+                self.emit(StepRetried(time.time(), vertex.short, name, stage, error.message, left))
+        raise AssertionError("unreachable")
 
     def _writer(self, vertex: Vertex) -> LayerWriter:
         if not self._becomes_blob(vertex):

@@ -15,6 +15,7 @@ from jettison.graph.vertex import Vertex
 from jettison.kernel import MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_REMOUNT, may_mount, mount
 from jettison.sandbox import network
 from jettison.sandbox.base import PLAIN, Mount
+from jettison.sandbox.network import Network
 from jettison.store.base import FileTree
 from jettison.store.owners import give
 from jettison.store.resolve import resolve
@@ -113,6 +114,7 @@ class StepMounts:
     folder: str
     stack: ExitStack
     cancel: threading.Event
+    network: Network = network.HOST
     _variables: dict[str, str] = field(default_factory=dict)
     _count: int = 0
 
@@ -136,7 +138,7 @@ class StepMounts:
             # Secrets and network files live in memory only, and are gone with the namespace.
             mount("tmpfs", self.folder, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755")
         out = [
-            self._file("/etc/resolv.conf", network.resolv_text(self.settings.resolv_conf).encode(), targets),
+            self._file("/etc/resolv.conf", self._resolv_conf(), targets),
             self._file("/etc/hosts", self._hosts().encode(), targets),
         ]
         for item in self.op.mounts:
@@ -170,9 +172,10 @@ class StepMounts:
             self.stack.enter_context(self.store.lock(f"cache-run-{name}", cancel=self.cancel))
 
     def _hosts(self) -> str:
-        return network.hosts_text(
-            self.op.hostname, self.op.hosts, "none" if self.op.network == "none" else "host"
-        )
+        return network.hosts_text(self.op.hostname, self.op.hosts, self.network)
+
+    def _resolv_conf(self) -> bytes:
+        return network.resolv_text(self.settings.resolv_conf, self.network).encode()
 
     def _name(self) -> str:
         self._count += 1

@@ -9,13 +9,16 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 
 from jettison.dataclass import dataclass, field
-from jettison.errors import JettisonError, SandboxError, StepFailed
+from jettison.errors import JettisonError, SandboxError
 from jettison.executor.mounts import StepMounts, mount_targets
 from jettison.graph.ops import RunOp
 from jettison.graph.vertex import Vertex
 from jettison.kernel import private_mounts
+from jettison.request import Limits
 from jettison.sandbox import users
-from jettison.sandbox.base import PLAIN, ProcessSpec, Sandbox
+from jettison.sandbox.base import PLAIN, Mount, ProcessSpec, Sandbox, Started
+from jettison.sandbox.limits import run_within
+from jettison.sandbox.network import HOST, NONE, Network
 from jettison.secrets.values import Secrets
 from jettison.store.base import FileTree
 from jettison.store.faults import FULL, store_error
@@ -25,7 +28,6 @@ from jettison.store.store import Store
 from jettison.store.temporary import WorkDir
 
 _TAIL_BYTES = 8192
-_TAIL_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class RunSettings:
     """What every RUN of a build shares.
 
     `proxies` are variables that processes see but keys do not. `ssh` maps ids to agent sockets or key files.
+    A failed step is tried `retries` times more. `warn` is told what holds for all steps. `network` gives
+    a step's network by its mode.
     """
 
     sandbox: Callable[[], Sandbox]
@@ -65,6 +69,10 @@ class RunSettings:
     ssh: Mapping[str, str]
     resolv_conf: bytes | None
     cache_mounts: CacheMounts = field(default_factory=CacheMounts)
+    limits: Limits = field(default_factory=Limits)
+    retries: int = 0
+    warn: Callable[[str], None] = lambda text: None
+    network: Callable[[str], Network] = lambda mode: NONE if mode == "none" else HOST
 
 
 def run(
@@ -78,12 +86,13 @@ def run(
 ) -> tuple[str, ...]:
     """Run the process and give the stack of layers with the new one on top.
 
-    Raises StepFailed when it ends with another status than 0, SandboxError when it cannot be started,
-    NotFound for mounts and required secrets that are not there.
+    Raises StepFailed when it ends with another status than 0 or reaches a limit, SandboxError when it
+    cannot be started, NotFound for mounts and required secrets that are not there.
     """
     base = inputs[vertex.base] if op.has_base else ()
     view = store.view(base)
     user = _user(op, view, vertex)
+    network = settings.network(op.network)
     targets = mount_targets(store, vertex, op, inputs, settings, view)
     tail: deque[bytes] = deque()
 
@@ -95,35 +104,33 @@ def run(
 
     with store.new_work_dir(beside=True) as work:
 
-        def inside() -> int:
+        def inside(stop: threading.Event, started: Started) -> int:
             sandbox = settings.sandbox()
             with ExitStack() as stack:
                 rootfs = stack.enter_context(_root(store, base, work, targets.missing, sandbox))
                 mounts = StepMounts(store, vertex, op, inputs, settings, f"{work.path}/mounts", stack, cancel)
-                spec = ProcessSpec(
-                    rootfs=rootfs,
-                    args=op.args,
-                    env=_environment(op, user, settings, mounts.secret_variables()),
-                    cwd=op.cwd,
-                    uid=user.uid,
-                    gid=user.gid,
-                    groups=user.groups,
-                    hostname=op.hostname,
-                    mounts=mounts.all(targets),
-                    network="none" if op.network == "none" else "host",
-                    privileged=op.security == "insecure",
-                )
+                mounts.network = network
+                env = _environment(op, user, settings, mounts.secret_variables())
+                spec = _spec(op, rootfs, user, env, mounts.all(targets), network.namespace, started)
                 runtime = f"{work.path}/runtime"
                 os.mkdir(runtime, 0o700)
                 with settings.secrets.masked_output(heard) as hidden:
-                    return sandbox.run(spec, hidden, cancel, runtime)
+                    return sandbox.run(spec, hidden, stop, runtime)
 
         try:
-            status = private_mounts(inside)
+            status, exceeded = run_within(
+                settings.limits,
+                cancel,
+                settings.sandbox().name,
+                settings.warn,
+                lambda stop, started: private_mounts(lambda: inside(stop, started)),
+            )
         except OSError as error:
             raise _not_run(error, vertex, store.root) from error
         if status != 0:
-            raise _failed(vertex, op, status, b"".join(tail))
+            from jettison.executor.failed import failed
+
+            raise failed(vertex, op, status, b"".join(tail), settings.limits, exceeded)
         layer = store.layers.commit_upper(work.upper, base, (user.uid, user.gid))
     return (*base, layer.id)
 
@@ -132,6 +139,31 @@ def _root(
     store: Store, base: tuple[str, ...], work: WorkDir, missing: list[Stub], sandbox: Sandbox
 ) -> AbstractContextManager[str]:
     return mounted(store, base, work.upper, work.work, missing, overlay=sandbox.name != PLAIN)
+
+
+def _spec(
+    op: RunOp,
+    rootfs: str,
+    user: users.User,
+    env: tuple[str, ...],
+    mounts: tuple[Mount, ...],
+    network: str,
+    started: Started,
+) -> ProcessSpec:
+    return ProcessSpec(
+        rootfs=rootfs,
+        args=op.args,
+        env=env,
+        cwd=op.cwd,
+        uid=user.uid,
+        gid=user.gid,
+        groups=user.groups,
+        hostname=op.hostname,
+        mounts=mounts,
+        network=network,
+        privileged=op.security == "insecure",
+        started=started,
+    )
 
 
 def _not_run(error: OSError, vertex: Vertex, root: str) -> JettisonError:
@@ -166,21 +198,3 @@ def _environment(
     env.setdefault("HOME", user.home)
     env.update(secrets)
     return tuple(f"{name}={value}" for name, value in env.items())
-
-
-def _failed(vertex: Vertex, op: RunOp, status: int, tail: bytes) -> StepFailed:
-    lines = tail.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
-    while lines and not lines[-1].strip():
-        lines.pop()
-    hint = None
-    if status == 137:
-        hint = "it was killed (SIGKILL): often the machine had no memory left"
-    command = " ".join(op.args)
-    return StepFailed(
-        f"{vertex.name}: process {command!r} did not complete: exit code: {status}",
-        step=vertex.name,
-        exit_code=status,
-        tail=tuple(lines[-_TAIL_LINES:]),
-        hint=hint,
-        location=vertex.location,
-    )

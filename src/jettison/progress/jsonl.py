@@ -26,6 +26,7 @@ TYPES: dict[str, Any] = {
         events.StepStarted,
         events.StepOutput,
         events.StepProgress,
+        events.StepRetried,
         events.StepFinished,
         events.StepExplained,
         events.IsolationChosen,

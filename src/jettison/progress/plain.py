@@ -17,6 +17,7 @@ from jettison.events import (
     StepFinished,
     StepOutput,
     StepProgress,
+    StepRetried,
     StepStarted,
     Warned,
 )
@@ -80,6 +81,10 @@ class Plain:
                 return self._finished(event)
             case StepProgress():
                 return self._progress(event)
+            case StepRetried():
+                step = self._step(event.step, event.at)
+                after = event.at - step.started
+                return [f"#{step.number} {after:.3f} {line}" for line in (*_rest(step), retried(event))]
             case BuildStarted():
                 return started(event)
             case BaseResolved():
@@ -167,6 +172,12 @@ def isolated(event: IsolationChosen) -> list[str]:
     return [f"isolation of RUN: {event.isolation} (jettison doctor tells more): {event.reason}"]
 
 
+def retried(event: StepRetried) -> str:
+    """What went wrong, and that the step begins anew."""
+    tries = "1 try" if event.left == 1 else f"{event.left} tries"
+    return f"FAILED: {failure_of(event)}; {tries} left"
+
+
 def warning(event: Warned) -> str:
     """A warning and where it belongs."""
     rule = f" ({event.rule})" if event.rule else ""
@@ -185,7 +196,7 @@ def exported(event: Exported) -> str:
     return " ".join(parts)
 
 
-def failure_of(event: StepFinished) -> str:
+def failure_of(event: StepFinished | StepRetried) -> str:
     """What went wrong in a step, without its name, which stands beside it."""
     return event.error.removeprefix(f"{event.name}: ")
 

@@ -19,6 +19,7 @@ from jettison.events import (
     StepFinished,
     StepOutput,
     StepProgress,
+    StepRetried,
     StepStarted,
     Warned,
 )
@@ -30,6 +31,7 @@ from jettison.progress.plain import (
     fetched,
     finished,
     isolated,
+    retried,
     started,
     warning,
 )
@@ -101,6 +103,8 @@ class Terminal:
                 if event.cached:
                     return [self._paint(f"✓ {event.name}", _CYAN) + self._paint("  CACHED", _DIM)]
                 return [self._paint(f"✓ {event.name}", _GREEN) + f"  {duration(event.seconds)}"]
+            case StepRetried():
+                return [self._paint(f"↻ {event.name}", _YELLOW) + f"  {retried(event)}"]
             case BuildStarted():
                 first, *rest = started(event)
                 return [self._paint(first, _BOLD), *(self._paint(line, _DIM) for line in rest)]

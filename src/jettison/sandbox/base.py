@@ -27,12 +27,18 @@ class Mount:
     size: int = 0
 
 
+Started = Callable[[int], None] | None
+"""Is told the number of a step's first process, before anything of the step runs."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
     """What runs where. `rootfs` is a mounted, writable root filesystem that the caller made.
 
     `args[0]` without a slash is looked for in the PATH of `env`. `env` holds
-    NAME=value. `groups` are supplementary group ids.
+    NAME=value. `groups` are supplementary group ids. `network` is "host", "none" (loopback only), or the
+    path, in this process's /proc, of a network namespace to join. `started` is called with the number of the
+    first process (the sandbox's own, that all others descend from) before anything of the step runs.
     """
 
     rootfs: str
@@ -44,10 +50,11 @@ class ProcessSpec:
     groups: tuple[int, ...] = ()
     hostname: str = ""
     mounts: tuple[Mount, ...] = ()
-    network: Literal["host", "none"] = "host"
+    network: str = "host"
     privileged: bool = False
     terminal: bool = False
     read_only: bool = False
+    started: Started = None
 
 
 class Sandbox(Protocol):

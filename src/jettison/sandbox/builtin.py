@@ -108,7 +108,12 @@ class BuiltinSandbox:
     def _start(self, spec: ProcessSpec, work: str, report: int, *, piped: bool) -> process.Child:
         memory = _memory(document(spec, work, single_id=self.single_id), terminal=spec.terminal)
         said = fcntl.fcntl(report, fcntl.F_DUPFD_CLOEXEC, _LOWEST)
+        files = [(memory, 6), (said, 7)]
         try:
+            if spec.network.startswith("/"):
+                opened = os.open(spec.network, os.O_RDONLY | os.O_CLOEXEC)
+                files.append((fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, _LOWEST), 8))
+                os.close(opened)
             return process.start(
                 # Its name is what Python finds its library by.
                 [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT],
@@ -117,11 +122,12 @@ class BuiltinSandbox:
                 own_pids=True,
                 path=process.PROGRAM,
                 program=sealed.program(sys.executable),
-                files=((memory, 6), (said, 7)),
+                files=files,
+                started=spec.started,
             )
         finally:
-            os.close(memory)
-            os.close(said)
+            for ours, _ in files:
+                os.close(ours)
 
 
 def document(spec: ProcessSpec, work: str, *, single_id: bool) -> dict[str, Any]:
@@ -139,13 +145,14 @@ def document(spec: ProcessSpec, work: str, *, single_id: bool) -> dict[str, Any]
         "groups": list(dict.fromkeys((spec.gid, *spec.groups))),
         "hostname": spec.hostname or DEFAULT_HOSTNAME,
         "own_network": own_network,
+        "joins_network": spec.network.startswith("/"),
         "privileged": spec.privileged,
         "terminal": spec.terminal,
         "read_only": spec.read_only,
         "single_id": single_id,
         "devpts": "newinstance,ptmxmode=0666,mode=0620" + (",gid=5" * (not single_id)),
         # The kernel lets only the owner of the network namespace mount a new sysfs.
-        "bind_sys": in_user_namespace() and not own_network,
+        "bind_sys": in_user_namespace() and spec.network == "host",
         "mounts": [_mount(mount) for mount in spec.mounts],
         "masked": [] if spec.privileged else list(MASKED),
         "read_only_paths": [] if spec.privileged else list(READ_ONLY),

@@ -25,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-_GATE_ANSWER, _GATE_QUESTION, _REPORT = 3, 4, 7
+_GATE_ANSWER, _GATE_QUESTION, _REPORT, _NETWORK = 3, 4, 7, 8
 
 _NEW_MOUNTS, _NEW_CGROUP, _NEW_UTS, _NEW_IPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
 _NEW_USER, _NEW_PIDS, _NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000
@@ -178,6 +178,9 @@ def launch(spec: dict[str, Any]) -> NoReturn:
         theirs, ours = (end.detach() for end in socket.socketpair())
     try:
         kinds = _NEW_MOUNTS | _NEW_CGROUP | _NEW_UTS | _NEW_IPC | _NEW_PIDS
+        if spec["joins_network"]:
+            call("join the network", "setns", _NETWORK, _NEW_NETWORK)
+            os.close(_NETWORK)
         call("make namespaces", "unshare", kinds | (_NEW_NETWORK if spec["own_network"] else 0))
         pid = os.fork()
         if not pid:
@@ -200,6 +203,7 @@ def launch(spec: dict[str, Any]) -> NoReturn:
 def describe(spec: dict[str, Any]) -> str:
     """What would be done, a line for each thing. Values of variables are left out: they may be secrets."""
     lines = [f"namespaces: mount pid ipc uts cgroup{' network' * spec['own_network']}"]
+    lines += ["network: the build's own"] * spec["joins_network"]
     lines += [f"root: {spec['root']}", *map(str, parts(spec))]
     lines += [f"host name {spec['hostname']}, user {spec['uid']}:{spec['gid']}, groups {spec['groups']}"]
     lines += [f"capabilities: effective {spec['effective']:#x}, dropped for good {spec['dropped']}"]

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 
 from jettison import kernel
-from jettison.dataclass import dataclass
+from jettison.dataclass import dataclass, replace
 from jettison.errors import Cancelled, SandboxError
 from jettison.sandbox import complaints, devices, process, sealed
 from jettison.sandbox.base import ProcessSpec, Sandbox
@@ -92,7 +92,7 @@ class OciSandbox:
         tries: int = _TRIES,
     ) -> int:
         config = config_json(
-            spec,
+            _with_network(spec, work),
             held=held_capabilities(),
             user_namespace=in_user_namespace(),
             seccomp=seccomp,
@@ -110,7 +110,9 @@ class OciSandbox:
         emit = output or own_stream
         piped = output is not None and not spec.terminal
         try:
-            child = process.start(argv, _ENVIRONMENT, piped=piped, own_pids=own_pids, program=copy)
+            child = process.start(
+                argv, _ENVIRONMENT, piped=piped, own_pids=own_pids, program=copy, started=spec.started
+            )
         except OSError as error:
             raise SandboxError(f"cannot start {self.name}: {error}") from error
         try:
@@ -213,6 +215,17 @@ def in_user_namespace() -> bool:
     """Whether root here is root of a user namespace only."""
     with open("/proc/self/uid_map") as file:
         return file.read().split() != ["0", "0", "4294967295"]
+
+
+def _with_network(spec: ProcessSpec, work: str) -> ProcessSpec:
+    """The runtime has a /proc of its own, in which the path of a network namespace means something else."""
+    if not spec.network.startswith("/"):
+        return spec
+    path = os.path.join(work, "network")
+    if not os.path.exists(path):
+        _write(path, b"")
+        kernel.mount(spec.network, path, "", kernel.MS_BIND)
+    return replace(spec, network=path)
 
 
 def _keep_off_disk(work: str) -> bool:

@@ -64,19 +64,21 @@ def start(
     program: int = -1,
     path: str = "",
     files: Sequence[tuple[int, int]] = (),
+    started: Callable[[int], None] | None = None,
 ) -> Child:
     """Start a program by its absolute path: `argv[0]`, or `path`. With `piped`, it reads nothing and has its
     own session.
 
     `own_pids` makes it the first process of a new PID namespace; `argv` has to pass a `GATE` then.
     `program` is a file, open as number 6 or above, that the child has as `PROGRAM`. `files` are others,
-    open as number 10 or above, each with the number below that the child knows it by. Raises OSError.
+    open as number 10 or above, each with the number below that the child knows it by. `started` is
+    called with the child's pid while that waits at the gate. Raises OSError, and what `started` raises.
     """
     over = threading.Event()
     given: list[tuple[int | str, ...]] = [(os.POSIX_SPAWN_DUP2, program, 5)] if program >= 0 else []
     given += [(os.POSIX_SPAWN_DUP2, ours, theirs) for ours, theirs in files]
     if not piped:
-        return Child(_spawn([path or argv[0], *argv], environment, given, own_pids, False, over), over)
+        return Child(_spawn([path or argv[0], *argv], environment, given, own_pids, False, over, started), over)
     out, out_write = os.pipe()
     err, err_write = os.pipe()
     actions: list[tuple[int | str, ...]] = [
@@ -86,7 +88,7 @@ def start(
         *given,  # last, as one of the pipes may have its number
     ]
     try:
-        pid = _spawn([path or argv[0], *argv], environment, actions, own_pids, True, over)
+        pid = _spawn([path or argv[0], *argv], environment, actions, own_pids, True, over, started)
     except BaseException:
         os.close(out)
         os.close(err)
@@ -104,6 +106,7 @@ def _spawn(
     own_pids: bool,
     own_session: bool,
     over: threading.Event,
+    started: Callable[[int], None] | None,
 ) -> int:
     """Start a child, with `own_pids` from a thread of its own. `command` is a path, then all of argv.
 
@@ -111,10 +114,12 @@ def _spawn(
     user namespace), and has to live as long as the child, which is told to die with it.
     """
     if not own_pids:
-        return _posix_spawn(command, environment, actions, own_session)
+        pid = _posix_spawn(command, environment, actions, own_session)
+        _tell(started, pid)
+        return pid
     pids: list[int] = []
     errors: list[BaseException] = []
-    ready = threading.Event()
+    ready, told = threading.Event(), threading.Event()
 
     def body() -> None:
         try:
@@ -122,6 +127,7 @@ def _spawn(
             with _Gate() as gate:
                 pids.append(_posix_spawn(command, environment, [*actions, *gate.actions()], own_session))
                 ready.set()
+                told.wait()
                 gate.let_on()
         except BaseException as error:
             errors.append(error)
@@ -134,7 +140,26 @@ def _spawn(
     ready.wait()
     if errors:
         raise errors[0]
+    try:
+        _tell(started, pids[0])
+    except BaseException:
+        over.set()
+        raise
+    finally:
+        told.set()
     return pids[0]
+
+
+def _tell(started: Callable[[int], None] | None, pid: int) -> None:
+    """Call `started`; the child is ended when that raises."""
+    if started is None:
+        return
+    try:
+        started(pid)
+    except BaseException:
+        kill(pid)
+        _reap(pid)
+        raise
 
 
 class _Gate:

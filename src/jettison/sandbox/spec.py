@@ -63,9 +63,11 @@ def config_json(
     adds it in crun's ready-made form as well. `hook` is a command that
     runs among the container's mounts before its process. Raises SandboxError for text that is not UTF-8.
     """
-    own_network = spec.network == "none"
-    namespaces = ["mount", "pid", "ipc", "uts"] + (["network"] if own_network else [])
-    linux: dict[str, Any] = {"namespaces": [{"type": name} for name in namespaces]}
+    own_network = spec.network != "host"
+    namespaces = [{"type": name} for name in ("mount", "pid", "ipc", "uts")]
+    if own_network:
+        namespaces.append({"type": "network"} | ({"path": spec.network} if spec.network != "none" else {}))
+    linux: dict[str, Any] = {"namespaces": namespaces}
     if not spec.privileged:
         linux["maskedPaths"] = list(MASKED)
         linux["readonlyPaths"] = list(READ_ONLY)

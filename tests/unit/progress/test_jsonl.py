@@ -25,6 +25,7 @@ EVERY: tuple[Event, ...] = (
     events.StepOutput(1.0, "id", 1, b"\xff\x00"),
     events.StepProgress(1.0, "id", "layer", 1, 2),
     events.StepFinished(1.0, "id", "[a 1/1] RUN x", "a", False, 0.5, "exit code: 1", 12, ("b", "c"), True),
+    events.StepRetried(1.0, "id", "[a 1/1] RUN x", "a", "[a 1/1] RUN x: it failed", 2),
     events.StepExplained(1.0, "id", "[a 1/1] RUN x", "a", PLACE, ("ARG V 1 → 2",), ("argument",)),
     events.IsolationChosen(1.0, "builtin", "builtin", "root", "no OCI runtime", False),
     events.Warned(1.0, "careful", PLACE, "Rule"),

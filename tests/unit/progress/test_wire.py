@@ -15,7 +15,7 @@ from jettison.errors import (
 )
 from jettison.location import Location
 from jettison.progress import wire
-from jettison.request import BuildRequest, BuildResult, BuiltImage, Output, Secret
+from jettison.request import BuildRequest, BuildResult, BuiltImage, Limits, Output, Secret
 
 PLACE = Location("Dockerfile", 3, 4)
 FULL = BuildRequest(
@@ -36,6 +36,8 @@ FULL = BuildRequest(
     no_cache=("s",),
     pull=True,
     jobs=3,
+    limits=Limits(1 << 30, 99, 1.5, 90.0),
+    retries=2,
     network="none",
     hosts=("a:1.2.3.4",),
     environment={"P": "\udcff"},

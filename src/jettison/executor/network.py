@@ -1,0 +1,55 @@
+"""The network of one build's steps: made when the first one wants it, shared by all, ended with the build."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from jettison.sandbox.network import HOST, NONE, Network
+
+if TYPE_CHECKING:
+    from jettison.sandbox.isolated import Isolated
+
+
+class BuildNetwork:
+    """Gives each step its network. `proxies` are the variables that steps are given.
+
+    `warn` is told when there is a program to isolate steps with, and it fails.
+    """
+
+    def __init__(self, proxies: Mapping[str, str], warn: Callable[[str], None]) -> None:
+        self._proxies = proxies
+        self._warn = warn
+        self._lock = threading.Lock()
+        self._default: Network | None = None
+        self._isolated: Isolated | None = None
+
+    def of(self, mode: str) -> Network:
+        """What a RUN with network `mode` (default, host or none) has."""
+        if mode == "none":
+            return NONE
+        if mode == "host":
+            return HOST
+        with self._lock:
+            if self._default is None:
+                self._isolated = self._isolate()
+                self._default = self._isolated.network if self._isolated else HOST
+            return self._default
+
+    def _isolate(self) -> Isolated | None:
+        from jettison.sandbox.isolated import isolate, loopback_proxy, way_out
+
+        program, _ = way_out()
+        if not program or loopback_proxy(self._proxies):
+            return None
+        try:
+            return isolate(program)
+        except OSError as error:
+            self._warn(f"RUN has this machine's network: {error.strerror or error}")
+            return None
+
+    def close(self) -> None:
+        """End the isolated network, if there is one."""
+        if self._isolated is not None:
+            self._isolated.close()

@@ -1,0 +1,152 @@
+"""A network namespace for the steps of one build, with a way out through slirp4netns or pasta.
+
+The program speaks for the namespace as an ordinary program of this machine would: what the machine
+reaches is reached, but for the machine's own loopback and its abstract sockets. It is ended with the
+build, and the kernel ends it when the builder is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+
+from jettison import kernel
+from jettison.dataclass import dataclass
+from jettison.sandbox import process
+from jettison.sandbox.network import Network
+
+SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+
+_ADDRESS, _GATEWAY, _RESOLVER = "10.0.2.100", "10.0.2.2", "10.0.2.3"
+_START_MS = 5000
+_LOWEST = 10
+"""Numbers below are what a child knows its files by."""
+
+# Each says 1 on its output when the namespace is ready, and is all that its PID namespace has.
+_SLIRP = (
+    '"$@" 3>&1 >/dev/null 2>&1; exit',
+    "network",
+    "slirp4netns",
+    "--configure",
+    "--mtu=65520",
+    "--disable-host-loopback",
+    "--netns-type=path",
+    "--ready-fd=3",
+    process.PROGRAM,
+    "tap0",
+)
+_PASTA = (
+    '"$@" >/dev/null 2>&1 && echo 1 && exec sleep 2147483647',
+    "network",
+    "pasta",
+    *("--quiet", "--runas", "0", "--netns-only", "--config-net", "--no-map-gw"),
+    *("-a", _ADDRESS, "-n", "24", "-g", _GATEWAY, "--dns-forward", _RESOLVER),
+    *("-t", "none", "-u", "none", "-T", "none", "-U", "none"),
+    *("--netns", process.PROGRAM),
+)
+_WAYS = (("slirp4netns", _SLIRP), ("pasta", _PASTA))
+
+
+@dataclass(frozen=True, slots=True)
+class Isolated:
+    """A namespace at work: what steps are given, and what `close` needs."""
+
+    network: Network
+    child: process.Child
+    descriptor: int
+
+    def close(self) -> None:
+        """End the program; the namespace goes with the last step in it."""
+        stop = threading.Event()
+        stop.set()
+        process.finish(self.child, lambda stream, data: None, stop, process.kill, lambda data: False)
+        os.close(self.descriptor)
+
+
+def way_out(search_path: str = SEARCH_PATH) -> tuple[str, str]:
+    """The program that steps would reach the network through, and its path; or "" and what is missing."""
+    for name, _ in _WAYS:
+        if path := _which(name, search_path):
+            if not os.path.exists("/dev/net/tun"):
+                return "", f"{name} needs /dev/net/tun"
+            return name, path
+    return "", "neither slirp4netns nor pasta (package passt) is installed"
+
+
+def isolate(program: str) -> Isolated:
+    """Make a namespace with a way out through `program`, as `way_out` names it. Raises OSError."""
+    path, setpriv, shell = (_which(name, SEARCH_PATH) for name in (program, "setpriv", "sh"))
+    if not path or not setpriv or not shell:
+        raise FileNotFoundError(f"{program}, setpriv or sh is not installed")
+    script, zero, _, *words = dict(_WAYS)[program]
+    argv = [setpriv, "--pdeathsig=KILL", shell, *process.GATE, shell, "-c", script, zero, path, *words]
+    descriptor = _namespace()
+    try:
+        environment = {"PATH": SEARCH_PATH}
+        child = process.start(argv, environment, piped=True, own_pids=True, program=descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    here = Network(f"/proc/{os.getpid()}/fd/{descriptor}", _RESOLVER, _own_address())
+    made = Isolated(here, child, descriptor)
+    ready = select.poll()
+    ready.register(child.out, select.POLLIN)
+    if ready.poll(_START_MS) and os.read(child.out, 1) == b"1":
+        return made
+    made.close()
+    raise OSError(f"{program} did not get ready")
+
+
+def _namespace() -> int:
+    """A new network namespace, open. It lives as long as it is, or is used."""
+    opened: list[int | OSError] = []
+
+    def body() -> None:
+        try:
+            kernel.unshare(kernel.CLONE_NEWNET)
+            own = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            opened.append(own)
+        except OSError as error:
+            opened.append(error)
+
+    thread = threading.Thread(target=body, name="network of the build")
+    thread.start()
+    thread.join()
+    if isinstance(opened[0], OSError):
+        raise opened[0]
+    return opened[0]
+
+
+def _own_address() -> str:
+    """The address that this machine has towards others; nothing is sent. Without any, the way out's own."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked, suppress(OSError):
+        asked.connect(("192.0.2.1", 9))
+        address: str = asked.getsockname()[0]
+        return address
+    return _GATEWAY
+
+
+def loopback_proxy(proxies: Mapping[str, str]) -> str:
+    """The name of a proxy variable that leads to this machine's loopback; "" for none."""
+    from urllib.parse import urlsplit
+
+    for name, value in proxies.items():
+        if name.lower() == "no_proxy":
+            continue
+        with suppress(ValueError):
+            host = urlsplit(value if "://" in value else f"//{value}").hostname or ""
+            if host == "localhost" or host == "::1" or host.startswith("127."):
+                return name
+    return ""
+
+
+def _which(name: str, search_path: str) -> str:
+    for folder in search_path.split(":"):
+        path = os.path.join(folder, name)
+        if os.access(path, os.X_OK):
+            return path
+    return ""
