@@ -67,19 +67,17 @@ def build(
     stops the build. `config` wins over `root` and the file. Raises StepFailed when a RUN fails, and others.
     """
     request = BuildRequest(
-        context=os.fspath(context),
-        file=os.fspath(file) if file is not None else "", file_text=dockerfile,
-        tags=_several(tags), targets=_several(target or ()), build_args=dict(build_args or {}),
+        context=os.fspath(context), file=os.fspath(file or ""), file_text=dockerfile, tags=_several(tags),
+        targets=_several(target or ()), build_args=dict(build_args or {}),
         build_contexts={name: os.fspath(value) for name, value in (build_contexts or {}).items()},
-        labels=dict(labels or {}), annotations=dict(annotations or {}),
-        secrets=tuple(secrets), ssh=tuple(ssh), hosts=tuple(hosts),
+        labels=dict(labels or {}), annotations=dict(annotations or {}), secrets=tuple(secrets),
         outputs=(outputs,) if isinstance(outputs, Output) else tuple(outputs),
         no_cache=(("*",) if no_cache else ()) if isinstance(no_cache, bool) else _several(no_cache),
         cache_mounts={name: os.path.abspath(folder) for name, folder in (cache_mounts or {}).items()},
-        no_cache_mounts=no_cache_mounts, explain=explain, platform=platform,
+        no_cache_mounts=no_cache_mounts, explain=explain, platform=platform, ssh=tuple(ssh),
         pull=pull, push=push, load=load, jobs=jobs, network=network, runtime=runtime, isolation=isolation,
         compression=compression, compression_level=compression_level, max_size=max_size, max_waste=max_waste,
-        environment=_environment(environment), limits=limits or Limits(), retries=retries,
+        environment=_environment(environment), limits=limits or Limits(), retries=retries, hosts=tuple(hosts),
     )  # fmt: skip
     return build_request(request, on_event=on_event, cancel=cancel, root=root, config=config)
 

@@ -378,7 +378,7 @@ def _run_settings(
 
     isolation, runtime = request.isolation or config.isolation, request.runtime or config.runtime
     warn = _once(emit)
-    network = BuildNetwork(plan.proxies, warn)
+    network = BuildNetwork(plan.proxies, request.hosts, warn)
     closing.callback(network.close)
     return RunSettings(
         sandbox=chooser(isolation, runtime, emit),

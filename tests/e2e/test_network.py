@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -30,9 +29,10 @@ MACHINE = f"""
 ip link set lo up && ip tuntap add out mode tap && ip addr add {HERE}/24 dev out && ip link set out up &&
 ip route add default via 192.0.2.1 dev out && echo nameserver 127.0.0.1 >"$0/resolv.conf" &&
 mount --bind "$0/resolv.conf" "$(realpath /etc/resolv.conf)" &&
-if [ "$OTHER" ]; then mount --bind /dev/null "$OTHER"; fi && exec "$@"
+if [ "$OTHER" ]; then mount --bind /dev/null "$OTHER"; fi &&
+if [ "$BROKEN" ]; then mount --bind /dev/null /dev/net/tun; fi && exec "$@"
 """
-"""A machine whose name server is on its loopback. It lacks the program in OTHER."""
+"""A machine whose name server is on its loopback. It lacks the program in OTHER; BROKEN: tun devices."""
 
 SERVERS = f"""
 import os, socket, struct, subprocess, sys, threading
@@ -70,7 +70,8 @@ ASK = f"""
 ask() {{ heard=$(timeout 2 nc $1 $2 </dev/null 2>/dev/null); echo ${{heard:-nothing}}; }}
 echo loopback: $(ask 127.0.0.1 7001); echo outside: $(ask {HERE} 7002); echo named: $(ask other.example 7002)
 echo gateway: $(ask me 7002); echo way: $(ask 10.0.2.2 7001)
-grep -c jettison-test /proc/net/unix | sed 's/^/abstract: /'; ls /sys/class/net | tr '\\n' ' ' | sed 's/^/links: /'
+grep -c jettison-test /proc/net/unix | sed 's/^/abstract: /'
+ls /sys/class/net | tr '\\n' ' ' | sed 's/^/links: /'
 """
 
 Build = Callable[..., Done]
@@ -95,9 +96,6 @@ def build(jettison: Jettison, tmp_path: Path) -> Iterator[Build]:
         ]
         command += [*COMMAND, "build", "--progress", "plain", "--no-cache", *words]
         environment = {**os.environ, "JETTISON_ROOT": str(jettison.root), **(env or {})}
-        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
-            if name not in (env or {}):
-                environment.pop(name, None)
         done = subprocess.run(
             list(map(str, command)), env=environment, capture_output=True, text=True, timeout=90
         )
@@ -134,6 +132,25 @@ def test_isolated(build: Build, folder: Path, program: str, tmp_path: Path) -> N
     }
     left = subprocess.run(["pgrep", "-x", program], capture_output=True, text=True, check=False)
     assert left.stdout == ""
+
+
+def test_isolated_in_the_built_in_sandbox(build: Build, folder: Path) -> None:
+    heard = answers(build("--isolation", "builtin", folder))
+    assert heard["loopback"] == "nothing"
+    assert heard["named"] == "outside"
+    assert heard["abstract"] == "0"
+
+
+def test_a_proxy_on_loopback_is_reached(build: Build, folder: Path) -> None:
+    heard = answers(build("--build-arg", "http_proxy=http://127.0.0.1:7001", folder))
+    assert heard["loopback"] == "loopback"
+
+
+def test_without_the_right_to_make_a_device(build: Build, folder: Path) -> None:
+    """The program is there and fails: it is said once, and the step has this machine's network."""
+    done = build(folder, env={"BROKEN": "1"})
+    assert answers(done)["loopback"] == "loopback"
+    assert done.err.count("RUN has this machine's network") == 1
 
 
 def test_host(build: Build, folder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from jettison.sandbox.network import HOST, NONE, Network
@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 
 
 class BuildNetwork:
-    """Gives each step its network. `proxies` are the variables that steps are given.
+    """Gives each step its network. `proxies` are the variables that steps are given, `hosts` the --add-host.
 
     `warn` is told when there is a program to isolate steps with, and it fails.
     """
 
-    def __init__(self, proxies: Mapping[str, str], warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, proxies: Mapping[str, str], hosts: Sequence[str], warn: Callable[[str], None]
+    ) -> None:
         self._proxies = proxies
+        self._named = any(host.endswith("host-gateway") for host in hosts)
         self._warn = warn
         self._lock = threading.Lock()
         self._default: Network | None = None
@@ -41,10 +44,10 @@ class BuildNetwork:
         from jettison.sandbox.isolated import isolate, loopback_proxy, way_out
 
         program, _ = way_out()
-        if not program or loopback_proxy(self._proxies):
+        if not program or (self._proxies and loopback_proxy(self._proxies)):
             return None
         try:
-            return isolate(program)
+            return isolate(program, named=self._named)
         except OSError as error:
             self._warn(f"RUN has this machine's network: {error.strerror or error}")
             return None

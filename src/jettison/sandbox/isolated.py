@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import select
-import socket
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,8 +17,7 @@ from jettison import kernel
 from jettison.dataclass import dataclass
 from jettison.sandbox import process
 from jettison.sandbox.network import Network
-
-SEARCH_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+from jettison.sandbox.oci import SEARCH_PATH, find_program
 
 _ADDRESS, _GATEWAY, _RESOLVER = "10.0.2.100", "10.0.2.2", "10.0.2.3"
 _START_MS = 5000
@@ -60,7 +58,14 @@ class Isolated:
     descriptor: int
 
     def close(self) -> None:
-        """End the program; the namespace goes with the last step in it."""
+        """End the program; the namespace goes with the last step in it.
+
+        The kernel takes its time for that, which nobody has to wait for.
+        """
+        process.kill(self.child.pid)
+        threading.Thread(target=self._bury, name="end of the network").start()
+
+    def _bury(self) -> None:
         stop = threading.Event()
         stop.set()
         process.finish(self.child, lambda stream, data: None, stop, process.kill, lambda data: False)
@@ -70,16 +75,19 @@ class Isolated:
 def way_out(search_path: str = SEARCH_PATH) -> tuple[str, str]:
     """The program that steps would reach the network through, and its path; or "" and what is missing."""
     for name, _ in _WAYS:
-        if path := _which(name, search_path):
+        if path := find_program(name, search_path):
             if not os.path.exists("/dev/net/tun"):
                 return "", f"{name} needs /dev/net/tun"
             return name, path
     return "", "neither slirp4netns nor pasta (package passt) is installed"
 
 
-def isolate(program: str) -> Isolated:
-    """Make a namespace with a way out through `program`, as `way_out` names it. Raises OSError."""
-    path, setpriv, shell = (_which(name, SEARCH_PATH) for name in (program, "setpriv", "sh"))
+def isolate(program: str, *, named: bool = False) -> Isolated:
+    """Make a namespace with a way out through `program`, as `way_out` names it. Raises OSError.
+
+    `named` says that steps have a name for this machine, so that its address has to be found out.
+    """
+    path, setpriv, shell = (find_program(name) for name in (program, "setpriv", "sh"))
     if not path or not setpriv or not shell:
         raise FileNotFoundError(f"{program}, setpriv or sh is not installed")
     script, zero, _, *words = dict(_WAYS)[program]
@@ -91,7 +99,7 @@ def isolate(program: str) -> Isolated:
     except BaseException:
         os.close(descriptor)
         raise
-    here = Network(f"/proc/{os.getpid()}/fd/{descriptor}", _RESOLVER, _own_address())
+    here = Network(f"/proc/{os.getpid()}/fd/{descriptor}", _RESOLVER, _own_address() if named else _GATEWAY)
     made = Isolated(here, child, descriptor)
     ready = select.poll()
     ready.register(child.out, select.POLLIN)
@@ -123,6 +131,8 @@ def _namespace() -> int:
 
 def _own_address() -> str:
     """The address that this machine has towards others; nothing is sent. Without any, the way out's own."""
+    import socket
+
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked, suppress(OSError):
         asked.connect(("192.0.2.1", 9))
         address: str = asked.getsockname()[0]
@@ -141,12 +151,4 @@ def loopback_proxy(proxies: Mapping[str, str]) -> str:
             host = urlsplit(value if "://" in value else f"//{value}").hostname or ""
             if host == "localhost" or host == "::1" or host.startswith("127."):
                 return name
-    return ""
-
-
-def _which(name: str, search_path: str) -> str:
-    for folder in search_path.split(":"):
-        path = os.path.join(folder, name)
-        if os.access(path, os.X_OK):
-            return path
     return ""

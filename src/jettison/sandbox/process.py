@@ -74,11 +74,11 @@ def start(
     open as number 10 or above, each with the number below that the child knows it by. `started` is
     called with the child's pid while that waits at the gate. Raises OSError, and what `started` raises.
     """
-    over = threading.Event()
+    over, command = threading.Event(), [path or argv[0], *argv]
     given: list[tuple[int | str, ...]] = [(os.POSIX_SPAWN_DUP2, program, 5)] if program >= 0 else []
     given += [(os.POSIX_SPAWN_DUP2, ours, theirs) for ours, theirs in files]
     if not piped:
-        return Child(_spawn([path or argv[0], *argv], environment, given, own_pids, False, over, started), over)
+        return Child(_spawn(command, environment, given, own_pids, False, over, started), over)
     out, out_write = os.pipe()
     err, err_write = os.pipe()
     actions: list[tuple[int | str, ...]] = [
@@ -88,7 +88,7 @@ def start(
         *given,  # last, as one of the pipes may have its number
     ]
     try:
-        pid = _spawn([path or argv[0], *argv], environment, actions, own_pids, True, over, started)
+        pid = _spawn(command, environment, actions, own_pids, True, over, started)
     except BaseException:
         os.close(out)
         os.close(err)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from jettison.errors import UsageError
-from jettison.sandbox.network import hosts_text, parse_host, resolv_text
+from jettison.sandbox.network import HOST, NONE, Network, hosts_text, parse_host, resolv_text
 
 
 def test_hosts() -> None:
@@ -26,7 +26,7 @@ def test_default_host_name() -> None:
         ("a:::1", ("a", "::1")),
         ("a:[::1]", ("a", "::1")),
         ("a=::1", ("a", "::1")),
-        ("a:host-gateway", ("a", "127.0.0.1")),
+        ("a:host-gateway", ("a", "host-gateway")),
     ],
 )
 def test_parse_host(text: str, expected: tuple[str, str]) -> None:
@@ -41,10 +41,21 @@ def test_bad_hosts(text: str) -> None:
 
 def test_gateway_needs_a_network() -> None:
     with pytest.raises(UsageError, match="without network"):
-        parse_host("a:host-gateway", "none")
+        hosts_text("", ["a:host-gateway"], NONE)
+
+
+def test_gateway_is_this_machine() -> None:
+    assert "127.0.0.1\ta\n" in hosts_text("", ["a:host-gateway"], HOST)
+    assert "192.0.2.7\ta\n" in hosts_text("", ["a:host-gateway"], Network("/n", "10.0.2.3", "192.0.2.7"))
 
 
 def test_resolv() -> None:
     own = b"nameserver 127.0.0.53\noptions edns0\nsearch example.org"
     assert resolv_text(own) == own.decode() + "\n"
     assert resolv_text(None) == ""
+
+
+def test_resolv_of_a_network_with_a_name_server_of_its_own() -> None:
+    own = b"nameserver 127.0.0.53\nnameserver\t::1\noptions edns0\nsearch example.org"
+    text = resolv_text(own, Network("/n", "10.0.2.3"))
+    assert text == "options edns0\nsearch example.org\nnameserver 10.0.2.3\n"
