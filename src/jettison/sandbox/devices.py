@@ -11,8 +11,12 @@ from typing import Any
 
 _HARMLESS = ("null", "zero", "full", "tty", "random", "urandom")
 
+_HEARD = ("-c", 'while read -r _; do :; done; exec "$@"', "shutting")
+"""A shell that goes on once it has read its input: a runtime cannot start a step whose hook has not."""
+
 _REMOUNT = (
     "import ctypes, os, sys\n"
+    "sys.stdin.buffer.read()\n"
     "c = ctypes.CDLL(None, use_errno=True)\n"
     "sys.exit(c.mount(None, os.fsencode(sys.argv[1]), None, ctypes.c_ulong(32 | 4096 | 4), None) and 1)\n"
 )
@@ -30,8 +34,8 @@ def device_mounts() -> list[dict[str, Any]]:
     ]
 
 
-def shutting(rootfs: str, mount: str) -> tuple[str, ...]:
+def shutting(rootfs: str, shell: str, mount: str) -> tuple[str, ...]:
     """The command that makes the mount at `rootfs` nodev; `mount` is util-linux's program, or "" for none."""
-    if mount:
-        return (mount, "-o", "remount,bind,nodev", rootfs)
+    if shell and mount:
+        return (shell, *_HEARD, mount, "-o", "remount,bind,nodev", rootfs)
     return (sys.executable, "-I", "-S", "-c", _REMOUNT, rootfs)

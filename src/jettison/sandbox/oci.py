@@ -147,7 +147,7 @@ class OciSandbox:
         """
         if not self.name.startswith("crun") or spec.privileged or in_user_namespace():
             return ()
-        return devices.shutting(os.path.abspath(spec.rootfs), find_program("mount"))
+        return devices.shutting(os.path.abspath(spec.rootfs), find_program("sh"), find_program("mount"))
 
     def _command(self, work: str, log: str, copy: int) -> list[str]:
         path = self.path if copy < 0 else process.PROGRAM
