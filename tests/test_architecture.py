@@ -18,7 +18,7 @@ ROWS = (
     ("journal",),
     ("exporting", "checks", "why"),
     ("insight",),
-    ("planning", "progress"),
+    ("planning", "progress", "running"),
     ("inputs",),
     ("executor",),
     ("solver",),

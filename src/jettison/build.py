@@ -372,45 +372,8 @@ def _remotes(
 def _run_settings(
     request: BuildRequest, config: Config, plan: Plan, secrets: Secrets, emit: Emit, closing: ExitStack
 ) -> RunSettings:
-    from jettison.executor.network import BuildNetwork
-    from jettison.executor.run import CacheMounts, RunSettings
+    from jettison.running import run_settings
     from jettison.sandbox.ladder import chooser
 
-    isolation, runtime = request.isolation or config.isolation, request.runtime or config.runtime
-    warn = _once(emit)
-    network = BuildNetwork(plan.proxies, request.hosts, warn)
-    closing.callback(network.close)
-    return RunSettings(
-        sandbox=chooser(isolation, runtime, emit),
-        secrets=secrets,
-        proxies=plan.proxies,
-        ssh=agent_sockets(request),
-        resolv_conf=_resolv_conf(),
-        cache_mounts=CacheMounts(request.cache_mounts, request.no_cache_mounts),
-        limits=request.limits,
-        retries=request.retries,
-        warn=warn,
-        network=network.of,
-    )
-
-
-def _once(emit: Emit) -> Callable[[str], None]:
-    """Warns of what holds for all steps when the first one finds out."""
-    lock, said = threading.Lock(), set[str]()
-
-    def warn(text: str) -> None:
-        with lock:
-            new = text not in said
-            said.add(text)
-        if new:
-            emit(Warned(time.time(), text))
-
-    return warn
-
-
-def _resolv_conf() -> bytes | None:
-    try:
-        with open("/etc/resolv.conf", "rb") as file:
-            return file.read()
-    except OSError:
-        return None
+    sandbox = chooser(request.isolation or config.isolation, request.runtime or config.runtime, emit)
+    return run_settings(request, sandbox, plan.proxies, secrets, emit, closing)
