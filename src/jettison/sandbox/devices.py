@@ -11,8 +11,11 @@ from typing import Any
 
 _HARMLESS = ("null", "zero", "full", "tty", "random", "urandom")
 
-_HEARD = ("-c", 'while read -r _; do :; done; exec "$@"', "shutting")
-"""A shell that goes on once it has read its input: a runtime cannot start a step whose hook has not."""
+_HEARD = ("-c", 'cat >/dev/null; exec "$@"', "shutting")
+"""A shell that goes on once it has read its input: a runtime cannot start a step whose hook has not.
+
+Its own `read` would take a byte at a time.
+"""
 
 _REMOUNT = (
     "import ctypes, os, sys\n"
