@@ -22,6 +22,8 @@ pytestmark = [
     pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=f"needs {', '.join(TOOLS)}"),
 ]
 
+OWNER, DEVICE = "user.jettison.owner", "user.jettison.device"
+
 STEP = """
 import os, sys, threading
 from jettison import kernel
@@ -47,7 +49,7 @@ def machine() -> Iterator[Machine]:
 def rootfs(machine: Machine) -> Iterator[Path]:
     top = Path(tempfile.mkdtemp(dir=machine.home(USER)))
     root = make_rootfs(top / "rootfs")
-    for name in ("chown", "tar", "start-stop-daemon", "stat", "env", "tr"):
+    for name in ("chown", "tar", "start-stop-daemon", "stat", "env", "tr", "ln", "cp", "cut"):
         (root / "bin" / name).symlink_to("busybox")
     (root / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\nme:x:1000:1000::/:/bin/sh\n")
     (root / "etc/group").write_text("root:x:0:\nme:x:1000:\n")
@@ -79,9 +81,54 @@ def test_what_package_managers_do(machine: Machine, rootfs: Path) -> None:
     done = step(machine, rootfs, script)
     assert (done.code, done.out) == (0, "as me\n0 0\n"), done.text
     assert stat.S_ISFIFO((rootfs / "p").stat().st_mode)
-    assert not (rootfs / "c").exists()
+    notes = {"f": b"1000:1000", "d": b"33:44", "unpacked": b"33:44", "unpacked/f": b"33:44"}
+    assert {name: os.getxattr(rootfs / name, OWNER) for name in notes} == notes
+    assert os.getxattr(rootfs / "c", DEVICE) == b"char:1:3"
+    assert (rootfs / "c").stat().st_size == 0
     assert (rootfs / "unpacked/f").is_file()
     assert (rootfs / "f").stat().st_uid == STRANGER
+
+
+def test_notes_are_as_exact_as_calls(machine: Machine, rootfs: Path) -> None:
+    script = """
+    mkdir -p /a/b; cd /a/b; echo x > f; chown 5:5 f; chmod 6755 f; chown 7:6 ./f; stat -c %a f
+    ln -s f link; chown -h 9:9 link; chown 8:6 link; chown 1 nothing 2>/dev/null || echo missing
+    chown 1 f/x 2>/dev/null || echo no folder; mknod f c 1 3 2>/dev/null || echo taken
+    (sleep 9 & chown 1:1 /o; kill $!); chroot /a /bin/busybox chown 3:4 /b 2>/dev/null || echo no program
+    cp /bin/busybox /a/; chroot /a /busybox chown 3:4 /b
+    chroot /a /busybox sh -c 'cd /b; /busybox chown 2:2 ..'
+    """
+    done = step(machine, rootfs, script)
+    assert done.out.split("\n")[:-1] == ["755", "missing", "no folder", "taken", "no program"], done.text
+    notes = {"a/b/f": b"8:6", "o": b"1:1", "a/b": b"3:4", "a": b"2:2"}
+    assert {name: os.getxattr(rootfs / name, OWNER) for name in notes} == notes
+
+
+def test_nothing_outside_is_noted(machine: Machine, rootfs: Path) -> None:
+    outside = rootfs.parent / "outside"
+    outside.touch()
+    os.chown(outside, STRANGER, STRANGER)
+    script = f"""
+    mkdir -p /{rootfs.parent.name}; ln -s {outside} /link; ln -s ../../../../../../..{outside} /o/far
+    for path in /link /o/far ../outside ../../outside /proc/self/root/../outside /proc/1/root/../outside \
+        /proc/self/cwd/../outside {outside}
+    do chown 1:1 $path; mknod $path-device c 1 3; done; cd /o; chown 1:1 ../../outside; mknod ../../new c 1 3
+    echo end
+    """
+    before = sorted(os.listdir(rootfs.parent))
+    done = step(machine, rootfs, script)
+    assert done.out == "end\n", done.text
+    assert sorted(os.listdir(rootfs.parent)) == before
+    assert os.listxattr(outside) == []
+
+
+def test_killed_amid_calls(machine: Machine, rootfs: Path) -> None:
+    """Callers come and go while the builder answers; all of them end."""
+    script = """
+    for i in 1 2 3 4 5 6; do (while :; do chown 1:2 /o; done) & done
+    sleep 0.2; kill -9 -1 2>/dev/null; kill -9 $(ps | grep chown | cut -c1-5) 2>/dev/null; echo end
+    """
+    assert step(machine, rootfs, script).out == "end\n"
 
 
 def test_what_is_in_reach_stays_real(machine: Machine, rootfs: Path) -> None:

@@ -82,7 +82,8 @@ class BuiltinSandbox:
             # A step whose /proc has to be the outer one must not read there what this process knows.
             kernel.prctl(_PR_SET_DUMPABLE, 0)
         emit = output or own_stream
-        heard, report = os.pipe()
+        heard, report = _channel()
+        notary = None
         try:
             try:
                 child = self._start(spec, work, report, piped=output is not None and not spec.terminal)
@@ -90,13 +91,16 @@ class BuiltinSandbox:
                 raise SandboxError(f"cannot start the built-in sandbox: {error}") from error
             finally:
                 os.close(report)
+            if self.single_id and not spec.uid:
+                from jettison.sandbox.noted_ids import Notary
+
+                notary = Notary(heard)
             ending = process.finish(child, emit, cancel, process.kill, lambda data: False)
-            os.set_blocking(heard, False)
-            complaint = _read(heard)
+            if ending.cancelled:
+                raise Cancelled("the build was cancelled")
+            complaint = notary.complaint() if notary else _read(heard)
         finally:
             os.close(heard)
-        if ending.cancelled:
-            raise Cancelled("the build was cancelled")
         if not complaint:
             return ending.status
         status, message = complaints.explain(complaint, spec.args[0])
@@ -158,7 +162,8 @@ def document(spec: ProcessSpec, work: str, *, single_id: bool) -> dict[str, Any]
         "read_only_paths": [] if spec.privileged else list(READ_ONLY),
         "effective": sum(1 << number for number in given) if spec.uid == 0 else 0,
         "dropped": [number for number in range(64) if number not in given],
-        "filters": _filters(spec, single_id=single_id),
+        "filters": _filters(spec),
+        "fakes": _fakes(spec, single_id),
     }
 
 
@@ -169,18 +174,23 @@ def _mount(mount: Mount) -> tuple[str, str, str, bool, str]:
     return mount.type, mount.target, mount.source, mount.read_only, options
 
 
-def _filters(spec: ProcessSpec, *, single_id: bool) -> list[bytes]:
-    """Programs for the kernel's filter of system calls; none on machines whose numbers are not known.
+def _filters(spec: ProcessSpec) -> list[bytes]:
+    """Programs for the kernel's filter of system calls; none on machines whose numbers are not known."""
+    from jettison.sandbox.seccomp import packed_program
+
+    return [] if spec.privileged else [program for program in (packed_program(),) if program]
+
+
+def _fakes(spec: ProcessSpec, single_id: bool) -> tuple[bytes, bytes, int]:
+    """The programs that fake ids without and with notes, and the number of seccomp(2) for the latter.
 
     Another user than root may not change owners anywhere, so nothing is faked for it.
     """
-    from jettison.sandbox.fake_ids import faking_program
-    from jettison.sandbox.seccomp import packed_program
+    if not single_id or spec.uid:
+        return b"", b"", 0
+    from jettison.sandbox.fake_ids import packed_programs
 
-    programs = [] if spec.privileged else [packed_program()]
-    if single_id and not spec.uid:
-        programs.append(faking_program())
-    return [program for program in programs if program]
+    return *packed_programs(), 317 if os.uname().machine == "x86_64" else 277
 
 
 def _memory(told: dict[str, Any], *, terminal: bool) -> int:
@@ -214,7 +224,16 @@ def _code(terminal: bool) -> bytes:
     return marshal.dumps(out)
 
 
+def _channel() -> tuple[int, int]:
+    """Two ends, one for the child: it may send files along with what it says."""
+    import socket
+
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return ours.detach(), theirs.detach()
+
+
 def _read(descriptor: int) -> str:
+    os.set_blocking(descriptor, False)
     try:
         return os.read(descriptor, 1 << 12).decode(errors="replace")
     except BlockingIOError:
