@@ -43,7 +43,8 @@ def test_cancel_kills_all_and_leaves_nothing(sandbox: Sandbox, rootfs: Path, tmp
 def test_without_the_tools_for_a_pid_namespace(
     sandbox: Sandbox, rootfs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(oci, "_wrapper", lambda: ())
+    for name in ("_tools", "_wrapper"):
+        monkeypatch.setattr(oci, name, lambda: ())
     assert run(sandbox, shell(rootfs, "echo out; exit 7"), tmp_path / "first").status == 7
     cancel = threading.Event()
     script = "trap '' TERM INT; sleep 7357.9 & echo up; wait"
