@@ -71,6 +71,18 @@ def test_environment_is_only_what_the_spec_says(sh: Shell, monkeypatch: pytest.M
     assert b"A='b c'" in result.out
 
 
+def test_no_open_file_of_the_builder_is_inherited(sh: Shell) -> None:
+    ends = os.pipe()
+    try:
+        for end in ends:
+            os.set_inheritable(end, True)
+        # 3 is what ls reads the list from.
+        assert sh("", args=("/bin/ls", "/proc/self/fd")).out.split() == [b"0", b"1", b"2", b"3"]
+    finally:
+        for end in ends:
+            os.close(end)
+
+
 def test_hostname(sh: Shell) -> None:
     assert sh("hostname", hostname="myhost").out == b"myhost\n"
 

@@ -186,10 +186,25 @@ def pass_gate() -> None:
     os.close(_GATE_ANSWER)
 
 
+def close_all_else() -> None:
+    """Close what is not for us: the program itself, and whatever the builder was started with."""
+    for number in map(int, os.listdir("/proc/self/fd")):
+        if number > 2 and number not in (_REPORT, _NETWORK):
+            try:
+                os.close(number)
+            except OSError:
+                pass  # what the list was read from
+    for number in (_REPORT, _NETWORK):
+        try:
+            os.set_inheritable(number, False)
+        except OSError:
+            pass  # there is no network to join
+
+
 def launch(spec: dict[str, Any]) -> NoReturn:
     """Make the namespaces and the step in them; wait for it and end as it did."""
     pass_gate()
-    os.set_inheritable(_REPORT, False)
+    close_all_else()
     theirs = ours = -1
     if spec["terminal"]:
         import socket
@@ -199,7 +214,6 @@ def launch(spec: dict[str, Any]) -> NoReturn:
         kinds = _NEW_MOUNTS | _NEW_CGROUP | _NEW_UTS | _NEW_IPC | _NEW_PIDS
         if spec["joins_network"]:
             call("join the network", "setns", _NETWORK, _NEW_NETWORK)
-            os.close(_NETWORK)
         call("make namespaces", "unshare", kinds | (_NEW_NETWORK if spec["own_network"] else 0))
         pid = os.fork()
         if not pid:
