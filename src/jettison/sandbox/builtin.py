@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from jettison import kernel
 from jettison.dataclass import dataclass
 from jettison.errors import Cancelled, SandboxError
 from jettison.sandbox import complaints, process, sealed
@@ -37,8 +36,6 @@ with open(6, "rb") as file:
 module.launch(spec)
 """
 """What Python is started with: the code and the document come in file 6, which nobody else can open."""
-
-_PR_SET_DUMPABLE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +75,6 @@ class BuiltinSandbox:
             raise Cancelled("the build was cancelled")
         if problem := self.check():
             raise SandboxError(problem)
-        if in_user_namespace():
-            # A step whose /proc has to be the outer one must not read there what this process knows.
-            kernel.prctl(_PR_SET_DUMPABLE, 0)
         emit = output or own_stream
         heard, report = _channel()
         notary = None

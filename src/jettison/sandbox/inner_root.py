@@ -132,7 +132,11 @@ class Part:
 
 
 def _filesystem(part: Part, root: Root) -> None:
-    """A new filesystem; where the kernel lets nobody mount a new /proc or /sys, the outer one, read-only."""
+    """A new filesystem; where the kernel lets nobody mount a new /proc or /sys, the outer one, read-only.
+
+    In an outer /proc a step reads little of processes that have more capabilities, as its builder has, or
+    are outside of the user namespace: neither their variables, memory and files nor their working folder.
+    """
     place = root.open_or_make(part.target, folder=True)
     name = part.kind.encode()
     try:
