@@ -2,46 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
 
 from jettison.sandbox import seccomp
+from tests.unit.sandbox import bpf
+from tests.unit.sandbox.bpf import ARM64, I386, X86_64
+from tests.unit.sandbox.headers import numbers
 
 ALLOW, EPERM, ENOSYS = 0x7FFF0000, 0x00050001, 0x00050026
-X86_64, I386, ARM64 = 0xC000003E, 0x40000003, 0xC00000B7
-HEADERS = {X86_64: "64", I386: "32"}
 
 
 def answer(number: int, first: int = 0, architecture: int = X86_64) -> int:
-    values = {0: number, 4: architecture, 16: first & 0xFFFFFFFF}
-    program = seccomp.program()
-    position = accumulator = 0
-    while True:
-        code, true, false, operand = program[position]
-        position += 1
-        if code == 0x20:
-            accumulator = values[operand]
-        elif code == 0x05:
-            position += operand
-        elif code == 0x06:
-            return operand
-        else:
-            tests = {
-                0x15: accumulator == operand,
-                0x25: accumulator > operand,
-                0x35: accumulator >= operand,
-                0x45: accumulator & operand != 0,
-            }
-            position += true if tests[code] else false
-
-
-def numbers(architecture: int) -> dict[str, int]:
-    path = Path(f"/usr/include/x86_64-linux-gnu/asm/unistd_{HEADERS[architecture]}.h")
-    if not path.exists():
-        pytest.skip("needs the kernel's headers (package linux-libc-dev)")
-    return {name: int(number) for name, number in re.findall(r"#define __NR_(\w+) (\d+)\n", path.read_text())}
+    return bpf.answer(seccomp.program(), {0: number, 4: architecture, 16: first & 0xFFFFFFFF})
 
 
 @pytest.mark.parametrize("architecture", [X86_64, I386])
