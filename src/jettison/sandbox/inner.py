@@ -219,8 +219,7 @@ def launch(spec: dict[str, Any]) -> NoReturn:
         if not pid:
             step(spec, theirs)
     except Exception as error:
-        text = error.strerror if isinstance(error, OSError) else None
-        os.write(_REPORT, (text or f"{type(error).__name__}: {error}").encode(errors="replace"))
+        os.write(_REPORT, _reason(error).encode(errors="replace"))
         os._exit(125)
     if spec["terminal"]:
         from jettison.sandbox.inner_terminal import relay
@@ -230,6 +229,12 @@ def launch(spec: dict[str, Any]) -> NoReturn:
     _, status = os.waitpid(pid, 0)
     code = os.waitstatus_to_exitcode(status)
     os._exit(code if code >= 0 else 128 - code)
+
+
+def _reason(error: Exception) -> str:
+    if not isinstance(error, OSError) or not error.strerror:
+        return f"{type(error).__name__}: {error}"
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def describe(spec: dict[str, Any]) -> str:
