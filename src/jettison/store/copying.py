@@ -19,7 +19,7 @@ from jettison.dataclass import dataclass, field
 from jettison.store import xattrs
 from jettison.store.clocks import silent_devices
 from jettison.store.faults import faults
-from jettison.store.owners import is_note
+from jettison.store.owners import is_note, virtual
 from jettison.store.store import Store
 from jettison.store.temporary import remove_tree
 from jettison.store.tree_builder import copy_file
@@ -274,7 +274,9 @@ def copy_one(source: str, where: str, at: os.stat_result) -> None:
 
 
 def dress(source: str, where: str, at: os.stat_result) -> None:
-    """Give a file the owner, mode, attributes and times of another one. Raises OSError."""
+    """Give a file the owner, mode, attributes and times of another one, and the mark of overlayfs's copies
+    where somebody asks for it later. Raises OSError.
+    """
     try:
         os.chown(where, at.st_uid, at.st_gid, follow_symlinks=False)
     except OSError as error:
@@ -283,7 +285,8 @@ def dress(source: str, where: str, at: os.stat_result) -> None:
             raise
     if not stat.S_ISLNK(at.st_mode):
         os.chmod(where, stat.S_IMODE(at.st_mode))
-    for name, value in attributes(source):
+    marks = [(xattrs.ORIGIN, b"")] if virtual() else []
+    for name, value in (*attributes(source), *marks):
         try:
             os.setxattr(where, name, value, follow_symlinks=False)
         except OSError as error:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import stat
 
 from jettison.errors import SourceError
 from jettison.store import owners, xattrs
 from jettison.store.base import FileTree, Node
 from jettison.store.whiteouts import is_whiteout
-
-_KINDS = {stat.S_IFDIR: "dir", stat.S_IFLNK: "symlink", stat.S_IFIFO: "fifo"}
 
 
 def bytes_of_files(tree: str) -> int:
@@ -70,8 +67,8 @@ def drop_needless(tree: str, below: FileTree) -> None:
 def note_owners(tree: str, below: FileTree, maker: tuple[int, int]) -> None:
     """Note whose the files are that a step left, where all of them look like our own.
 
-    What root noted itself counts. Else a file belongs to whom the layers below say, and a new one to its
-    `maker`, the user and group of the step.
+    A file that comes from a layer below has that one's notes. A new one is its `maker`'s, the user and group
+    of the step, unless root noted otherwise: nobody else can give files away.
     """
     listed: dict[str, tuple[int, int]] = {}
     todo = [""]
@@ -83,27 +80,23 @@ def note_owners(tree: str, below: FileTree, maker: tuple[int, int]) -> None:
                 if item.is_dir(follow_symlinks=False):
                     todo.append(path)
                 elif not item.is_file(follow_symlinks=False):
-                    if not _is_whiteout(item) and (owner := _owner(path, item, below, maker)) != (0, 0):
-                        listed[path] = owner
+                    if not _is_whiteout(item):
+                        listed[path] = _owner_of_special(item, below.lookup(path), maker)
                     continue
-                known = owners.noted(item.path)
-                if known is None or maker[0] != 0:
-                    owner = _owner(path, item, below, maker)
-                    if owner != (known or (0, 0)):
-                        owners.note(item.path, *owner)
-    owners.write_listing(tree, listed)
+                if not xattrs.is_set(item.path, xattrs.ORIGIN):
+                    known = owners.noted(item.path)
+                    if maker != (known or (0, 0)) and (maker[0] or known is None):
+                        owners.note(item.path, *maker)
+    owners.write_listing(tree, {path: owner for path, owner in listed.items() if owner != (0, 0)})
 
 
-def _owner(path: str, item: os.DirEntry[str], below: FileTree, maker: tuple[int, int]) -> tuple[int, int]:
-    was = below.lookup(path)
-    return (was.uid, was.gid) if was is not None and _alike(was, item) else maker
-
-
-def _alike(was: Node, item: os.DirEntry[str]) -> bool:
-    """Whether what is there now can be what was there, changed."""
-    if was.kind in ("dir", "symlink", "fifo"):
-        return was.kind == _KINDS.get(stat.S_IFMT(item.stat(follow_symlinks=False).st_mode))
-    return item.is_file(follow_symlinks=False)
+def _owner_of_special(item: os.DirEntry[str], was: Node | None, maker: tuple[int, int]) -> tuple[int, int]:
+    """Whose a symlink or fifo is: that of before may have come here only because its time was changed."""
+    if item.is_symlink():
+        same = was is not None and was.kind == "symlink" and was.link == os.readlink(item.path)
+    else:
+        same = was is not None and was.kind == "fifo"
+    return (was.uid, was.gid) if was is not None and same else maker
 
 
 def _is_whiteout(item: os.DirEntry[str]) -> bool:

@@ -6,6 +6,8 @@ import errno
 import os
 
 OPAQUE = "user.overlay.opaque"
+ORIGIN = "user.overlay.origin"
+"""Is on whatever overlayfs copied from a lower layer, whatever it holds, and on nothing that is new."""
 IMPLIED = "user.jettison.implied"
 """Marks a directory that no entry of its layer names: what is below it in the stack says how it looks."""
 
@@ -74,11 +76,20 @@ def _virtual() -> bool:
 
 def has(path: str, name: str) -> bool:
     """Whether one of the markers above is set on a directory."""
+    return _marker(path, name) == b"y"
+
+
+def is_set(path: str, name: str) -> bool:
+    """Whether a file has a marker, with any content or none."""
+    return _marker(path, name) is not None
+
+
+def _marker(path: str, name: str) -> bytes | None:
     try:
-        return os.getxattr(path, name, follow_symlinks=False) == b"y"
+        return os.getxattr(path, name, follow_symlinks=False)
     except OSError as error:
         if error.errno in _MISSING:
-            return False
+            return None
         raise
 
 

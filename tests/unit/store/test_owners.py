@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 import tarfile
 from collections.abc import Iterator
 from hashlib import sha256
@@ -15,9 +16,11 @@ import pytest
 from jettison.cache import records
 from jettison.cache.key import CacheKey
 from jettison.errors import StoreError
+from jettison.kernel import private_mounts
 from jettison.store import owners, xattrs
-from jettison.store.base import Entry, Layer
+from jettison.store.base import Entry
 from jettison.store.render import entries
+from jettison.store.snapshot import mounted
 from jettison.store.store import Store
 from jettison.store.tree_builder import TreeBuilder
 from jettison.upkeep.check import check
@@ -128,44 +131,50 @@ def test_an_attribute_that_may_not_be_set_is_kept(noting: str, tmp_path: Path) -
     assert sorted(os.listxattr(path)) == [xattrs.KEPT + "system.posix_acl_access", "user.x"]
 
 
-def stepped(store: Store, below: list[str], maker: tuple[int, int]) -> tuple[Layer, str]:
-    """The layer of a step that touched every kind of file, and its upper directory's notes."""
-    upper = Path(store.session.new_folder("upper", 0o755))
-    for name in ("old", "new", "told"):
-        (upper / name).write_text(name)
-    (upper / "link").symlink_to("old")
-    (upper / "fresh").symlink_to("old")
-    (upper / "dir").mkdir()
-    (upper / "was-file").mkdir()
-    os.mkfifo(upper / "pipe")
-    os.setxattr(upper / "told", owners.OWNER, b"11:12")
-    layer = store.layers.commit_upper(str(upper), below, maker)
-    return layer, store.layers.tree(layer.id)
+SCRIPT = """
+echo more >> kept; mv moved moved-here; echo new > new; mkdir newdir; chmod 700 dir; echo x > dir/in
+rm replaced; echo x > replaced; cp kept copy; mkdir told
+rm link; ln -s other link; touch -h same; ln -s x fresh; chmod 600 pipe; mkfifo newpipe
+"""
 
 
+@pytest.mark.parametrize("overlay", [True, False], ids=["overlay", "copied"])
 @pytest.mark.parametrize("maker", [(0, 0), (1000, 100)])
-def test_whose_the_files_of_a_step_are(noting: str, store: Store, maker: tuple[int, int]) -> None:
-    below = base_layer(
-        store, member("old", b"", uid=3, gid=4), member("dir", uid=5), member("was-file", b"", uid=6),
-        member("link", type=tarfile.SYMTYPE, linkname="x", uid=7), member("told", b"", uid=8),
+def test_whose_the_files_of_a_step_are(
+    store: Store, maker: tuple[int, int], overlay: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    become(monkeypatch, "virtual")
+    links = [member(name, type=tarfile.SYMTYPE, linkname="x", uid=7) for name in ("link", "same")]
+    base = base_layer(
+        store, member("dir", uid=5), member("kept", b"", uid=3, gid=4), member("moved", b"", uid=6), *links,
+        member("pipe", type=tarfile.FIFOTYPE, uid=9), member("replaced", b"", uid=8), member("roots", b""),
     )  # fmt: skip
-    layer, tree = stepped(store, [below.id], maker)
-    found = {entry.path: (entry.uid, entry.gid) for entry in entries(tree)}
-    # What is not root's own word is not taken for it: in truth such a user gives nothing away.
-    told = (11, 12) if maker == (0, 0) else (8, 0)
+    with store.new_work_dir() as work:
+
+        def inside() -> None:
+            with mounted(store, [base.id], work.upper, work.work, overlay=overlay) as root:
+                subprocess.run(["sh", "-ec", SCRIPT + "echo x >> roots"], cwd=root, check=True)
+                os.setxattr(f"{root}/told", owners.OWNER, b"11:12")
+
+        private_mounts(inside)
+        layer = store.layers.commit_upper(work.upper, [base.id], maker)
+    found = {entry.path: (entry.uid, entry.gid) for entry in entries(store.layers.tree(layer.id))}
+    made = ("new", "newdir", "dir/in", "replaced", "copy", "link", "fresh", "newpipe")
     assert found == {
-        "old": (3, 4), "dir": (5, 0), "link": (7, 0), "told": told,
-        "new": maker, "fresh": maker, "pipe": maker, "was-file": maker,
+        "kept": (3, 4), "moved": (0, 0), "moved-here": (6, 0), "dir": (5, 0), "same": (7, 0), "pipe": (9, 0),
+        "roots": (0, 0),
+        # In truth nobody but root gives anything away.
+        "told": maker if maker[0] else (11, 12), **dict.fromkeys(made, maker),
     }  # fmt: skip
-    view = store.view([below.id, layer.id])
+    view = store.view([base.id, layer.id])
     for path, owner in found.items():
         node = view.lookup(path)
-        assert node and (node.uid, node.gid) == owner
-        assert view.scan("")[path] == node
+        assert node is None or (node.uid, node.gid) == owner
+        assert view.scan(path.rpartition("/")[0]).get(path.rpartition("/")[2]) == node
     rendered = store.layers.ensure_blob(layer.id)
     assert rendered.blob
     with tarfile.open(store.blobs.path(rendered.blob.digest)) as tar:
-        assert {info.name: (info.uid, info.gid) for info in tar} == found
+        assert {info.name.replace(".wh.", ""): (info.uid, info.gid) for info in tar} == found
     assert check(store).damages == ()
 
 
