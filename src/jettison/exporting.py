@@ -302,7 +302,7 @@ def _archive(output: Output, images: Sequence[tuple[ImageDocument, tuple[str, ..
 
 def _files(output: Output, built: Sequence[_Built], store: Store, epoch: int | None, emit: Emit) -> None:
     from jettison.exporters.filesystem import write_folder, write_tar
-    from jettison.store.owners import virtual
+    from jettison.store.trees import virtual
 
     if output.type == "tar" and len(built) > 1:
         raise UsageError(

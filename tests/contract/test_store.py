@@ -18,7 +18,7 @@ import pytest
 
 from jettison.errors import Cancelled, StoreError
 from jettison.kernel import private_mounts
-from jettison.store import owners
+from jettison.store import trees
 from jettison.store.base import Blob, Entry, Layer, LayerWriter
 from jettison.store.compress import Packing, packing
 from jettison.store.snapshot import Stub, mounted
@@ -33,7 +33,7 @@ WITH_FRACTION = 1_000_000_000 * SECOND + 500_000_000
 @pytest.fixture(params=["tree", "virtual"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store with real owners, and one as a process with a single id keeps it."""
-    monkeypatch.setattr(owners, "_tree_name", lambda uid: request.param)
+    monkeypatch.setattr(trees, "_tree_name", lambda uid: request.param)
     with Store.open(str(tmp_path / "store")) as opened:
         yield opened
 
@@ -317,7 +317,7 @@ def test_parents_that_a_layer_does_not_name_keep_their_look(store: Store) -> Non
     store.layers.ensure_tree(link.id)
     assert (store.view([base.id, link.id]).lookup("tmp") or None).mode == 0o1777  # type: ignore[union-attr]
     lines = mounted_listing(store, [base.id, link.id])
-    assert any(line.startswith(f"tmp d 1777 {0 if owners.virtual() else 3}:0") for line in lines)
+    assert any(line.startswith(f"tmp d 1777 {0 if trees.virtual() else 3}:0") for line in lines)
     assert any(line.startswith("opt/y d 755 0:0") for line in lines)
     layer = run_in(store, [base, link], "touch tmp/mine opt/y/mine")
     node = store.view([base.id, link.id, layer.id]).lookup("tmp")

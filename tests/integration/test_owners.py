@@ -152,6 +152,7 @@ def test_files_of_others_in_the_store_stay(machine: Machine, project: Path) -> N
     build = ["build", project, "--root", store, "--build-context", f"base=oci-layout://{machine.place}/base"]
     assert machine.jettison(ROOT, *build).code == 0
     (store / "tmp/dead/step/upper/d").mkdir(parents=True)
+    (store / "tmp/dead").chmod(0o700)
     (store / "tmp/dead/step/upper/d/f").touch()
     ours = [store, *store.glob("*"), *store.glob("*/*"), *store.glob("blobs/*/*"), *layers.glob("*/*")]
     for path in ours:

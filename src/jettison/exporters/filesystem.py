@@ -19,7 +19,7 @@ from jettison.oci.archive import pour
 from jettison.replacing import create, give_name
 from jettison.store import tar
 from jettison.store.base import Entry, FileTree, Node
-from jettison.store.owners import virtual
+from jettison.store.trees import virtual
 
 _FORMATS = {"char": stat.S_IFCHR, "block": stat.S_IFBLK, "fifo": stat.S_IFIFO}
 

@@ -19,10 +19,11 @@ from jettison.dataclass import dataclass, field
 from jettison.store import xattrs
 from jettison.store.clocks import silent_devices
 from jettison.store.faults import faults
-from jettison.store.owners import is_note, virtual
+from jettison.store.owners import is_note
 from jettison.store.store import Store
 from jettison.store.temporary import remove_tree
 from jettison.store.tree_builder import copy_file
+from jettison.store.trees import virtual
 from jettison.store.whiteouts import is_whiteout
 
 _KEPT = 2

@@ -84,7 +84,7 @@ class Layers:
 
     def tree(self, layer_id: str) -> str:
         """Where the tree of a layer is, or would be: that with owners as this process can have them."""
-        from jettison.store.owners import tree_name
+        from jettison.store.trees import tree_name
 
         return f"{self.folder}/{layer_id}/{tree_name()}"
 
@@ -162,14 +162,14 @@ class Layers:
         opaque marks for what these layers have not are dropped. `maker` is the user and group that the step
         ran as: theirs are the new files where none can have an owner.
         """
-        from jettison.store import owners
+        from jettison.store.trees import virtual
         from jettison.store.upper import bytes_of_files, drop_needless, note_owners
 
         with faults("adopting the files of a step", self._store.root):
             view = self._store.view(below or ())
             if below is not None:
                 drop_needless(upper, view)
-            if owners.virtual():
+            if virtual():
                 note_owners(upper, view, maker)
             return self._keep_tree(upper, bytes_of_files(upper), ())
 
@@ -308,7 +308,7 @@ class Layers:
 
         A tree that only others can use counts too.
         """
-        from jettison.store.owners import TREES
+        from jettison.store.trees import TREES
 
         marks = ",".join("?" * len(layer_ids))
         rows = self._store.db.read(
@@ -324,7 +324,7 @@ class Layers:
 
     def sweep(self) -> None:
         """Remove the folders of layers that a process was about to make when it died."""
-        from jettison.store.owners import removable
+        from jettison.store.trees import removable
 
         doomed = []
         with self._store.db.transaction(), faults("sweeping the store", self._store.root):
@@ -341,7 +341,7 @@ class Layers:
         """Forget a layer and remove its folder, as far as its files are ours. Its blobs stay: others may be
         equal.
         """
-        from jettison.store.owners import removable
+        from jettison.store.trees import removable
 
         doomed = []
         with self._store.db.transaction(), faults("removing a layer", self._store.root):

@@ -3,13 +3,12 @@
 A process that has a single user id, in a user namespace or outside of any, owns every file that it makes.
 What a file is in truth is then noted in extended attributes; for symlinks and fifos, which can have none,
 in a listing beside the tree. A device is an empty file with a note. Trees with notes have names of their
-own (`tree_name`), so that whoever can have real owners never takes them for the truth.
+own (`store/trees.py`), so that whoever can have real owners never takes them for the truth.
 """
 
 from __future__ import annotations
 
 import errno
-import functools
 import json
 import os
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from jettison.errors import StoreError
 from jettison.store import xattrs
 from jettison.store.base import Entry, Node
 from jettison.store.private import private
+from jettison.store.trees import TREES, tree_name, virtual
 
 OWNER = "user.jettison.owner"
 """b"uid:gid" in decimal; without it a file of such a tree is root's."""
@@ -30,44 +30,10 @@ _MODE = "user.jettison.mode"
 LISTING = ".owners"
 """What is behind a tree's name in that of its listing."""
 
-TREES = ("tree", "virtual", "plain")
-"""What trees are called: with real owners; with noted ones; with noted ones and wider modes."""
-
-_CHOWN, _DAC_OVERRIDE = 1 << 0, 1 << 1
 _LARGEST = (1 << 32) - 2
 _NO_NOTES = (errno.ENOTSUP, errno.EPERM, errno.EACCES)
 
 Item = TypeVar("Item", Entry, Node)
-
-
-def virtual() -> bool:
-    """Whether this process cannot give files to others: owners are noted then."""
-    return tree_name() != TREES[0]
-
-
-def tree_name() -> str:
-    """Which of TREES this process makes and reads."""
-    return _tree_name(os.geteuid())
-
-
-@functools.cache
-def _tree_name(uid: int) -> str:
-    """Kept by user id: it changes when a process enters a user namespace."""
-    can = _capabilities()
-    if not can & _DAC_OVERRIDE:
-        return TREES[2]
-    return TREES[1] if uid or not can & _CHOWN or _has_one_id() else TREES[0]
-
-
-def _capabilities() -> int:
-    with open("/proc/self/status", "rb", buffering=0) as file:
-        return int(file.read(1 << 16).partition(b"CapEff:")[2].split(maxsplit=1)[0], 16)
-
-
-def _has_one_id() -> bool:
-    from jettison.sandbox.identity import mapped_ids
-
-    return sum(count for _, _, count in mapped_ids()) == 1
 
 
 # -- making
@@ -222,18 +188,3 @@ def _device(text: bytes) -> tuple[Literal["char", "block", ""], tuple[int, int]]
     if kind not in ("char", "block") or None in device or device == (0, 0):
         return "", (0, 0)
     return cast(Literal["char", "block"], kind), cast(tuple[int, int], device)
-
-
-# -- removing
-
-
-def removable(folder: str) -> list[str]:
-    """What of a layer's folder this process may remove: all of it, or what is not under others' ids."""
-    if not virtual() or not os.path.isdir(f"{folder}/{TREES[0]}"):
-        return [folder]
-    return [f"{folder}/{name}" for name in os.listdir(folder) if name != TREES[0]]
-
-
-def measurable() -> tuple[str, ...]:
-    """The names of the trees that this process may remove, and so counts."""
-    return TREES[1:] if virtual() else TREES

@@ -108,7 +108,7 @@ class Store:
 
         Files under ids that are not ours cannot be written to: where we have one id mounts are others.
         """
-        from jettison.store.owners import virtual
+        from jettison.store.trees import virtual
 
         return f"{self.root}/cache-mounts/{_file_name(mount_id)}{'.virtual' if virtual() else ''}"
 

@@ -16,6 +16,7 @@ from jettison.errors import StoreError
 from jettison.store import owners, xattrs
 from jettison.store.base import Entry
 from jettison.store.temporary import remove_tree
+from jettison.store.trees import virtual
 from jettison.store.whiteouts import is_whiteout, make_whiteout
 
 _LINKS = 40
@@ -34,7 +35,7 @@ class TreeBuilder:
         self._folders: dict[str, Entry | None] = {"": None}
         """Every directory made so far, with its entry; None for those that no entry named."""
         self._removed: set[str] = set()
-        self._virtual = owners.virtual()
+        self._virtual = virtual()
         self._listed: dict[str, tuple[int, int]] = {}
         """Owners of symlinks and fifos that are only noted."""
 

@@ -69,9 +69,9 @@ def _set(path: str | int, name: str, value: bytes) -> bool:
 
 
 def _virtual() -> bool:
-    from jettison.store import owners
+    from jettison.store.trees import virtual
 
-    return owners.virtual()
+    return virtual()
 
 
 def has(path: str, name: str) -> bool:

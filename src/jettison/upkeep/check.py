@@ -19,10 +19,10 @@ from jettison.store.blob_writer import stamped
 from jettison.store.contents import pieces
 from jettison.store.images import ImageRecord
 from jettison.store.index import from_bytes
-from jettison.store.owners import TREES, tree_name
 from jettison.store.render import entries
 from jettison.store.tar import END, header, padding
 from jettison.store.temporary import remove_tree
+from jettison.store.trees import TREES, tree_name
 from jettison.upkeep.modes import exposed
 from jettison.upkeep.survey import diff_ids_of
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from jettison.store.faults import faults
 from jettison.store.locks import still_named, try_lock
-from jettison.store.owners import TREES, removable
 from jettison.store.temporary import others, remove_tree, sweep
+from jettison.store.trees import TREES, removable
 from jettison.upkeep.choose import Plan, Wanted, choose
 from jettison.upkeep.measure import measure
 from jettison.upkeep.survey import FOREVER, survey

@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from jettison.store.owners import measurable
+from jettison.store.trees import measurable
 
 if TYPE_CHECKING:
     from jettison.store.store import Store

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 
-from jettison.store.owners import TREES
+from jettison.store.trees import TREES
 
 _AS_IMAGES_SAY = ("tmp", "cache-mounts")
 """The folders in these hold what images and steps made, with the modes that those chose; so do trees."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from jettison.dataclass import dataclass
 from jettison.errors import JettisonError, StoreError
 from jettison.store.compress import packing
-from jettison.store.owners import tree_name
 from jettison.store.temporary import remove_tree
+from jettison.store.trees import tree_name
 from jettison.upkeep.check import (
     Checked,
     Damage,

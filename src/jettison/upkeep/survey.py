@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jettison.dataclass import dataclass, field
 from jettison.errors import StoreError
-from jettison.store.owners import TREES, measurable
+from jettison.store.trees import TREES, measurable
 from jettison.upkeep.measure import disk_of
 
 if TYPE_CHECKING:

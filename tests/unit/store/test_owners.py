@@ -17,7 +17,7 @@ from jettison.cache import records
 from jettison.cache.key import CacheKey
 from jettison.errors import StoreError
 from jettison.kernel import private_mounts
-from jettison.store import owners, xattrs
+from jettison.store import owners, trees, xattrs
 from jettison.store.base import Entry
 from jettison.store.render import entries
 from jettison.store.snapshot import mounted
@@ -34,7 +34,7 @@ CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
 
 
 def become(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    monkeypatch.setattr(owners, "_tree_name", lambda uid: kind)
+    monkeypatch.setattr(trees, "_tree_name", lambda uid: kind)
 
 
 @pytest.fixture(params=["virtual", "plain"])
