@@ -45,28 +45,47 @@ def give(path: str, uid: int, gid: int) -> None:
         os.chown(path, uid, gid)
         return
     try:
-        note(path, uid, gid)
+        os.setxattr(path, OWNER, _owner(uid, gid))
     except OSError as error:
         if error.errno not in _NO_NOTES:
             raise
 
 
 def note(path: str | int, uid: int, gid: int) -> None:
-    """Note whose a file or a folder is."""
-    os.setxattr(path, OWNER, b"%d:%d" % (uid, gid))
+    """Note whose a file or a folder is. Raises StoreError where files can have no notes."""
+    _put(path, OWNER, _owner(uid, gid))
+
+
+def _owner(uid: int, gid: int) -> bytes:
+    return b"%d:%d" % (uid, gid)
+
+
+def _put(path: str | int, name: str, value: bytes) -> None:
+    try:
+        os.setxattr(path, name, value)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+        raise StoreError(
+            "the filesystem of the store has no extended attributes, which say whose files are whose",
+            hint="--root names a folder on another filesystem",
+        ) from error
 
 
 def adorn(path: str | int, entry: Entry) -> None:
-    """Give a new file or folder the mode of an entry, and note the rest. A device is a file here."""
+    """Give a new file or folder the mode of an entry, and note the rest. A device is a file here.
+
+    Raises StoreError as `note`.
+    """
     mode = entry.mode
     if tree_name() == TREES[2]:
         # Nothing else lets its own files be read and filled whatever their modes are.
         mode |= 0o700 if entry.kind == "dir" else 0o600
     os.chmod(path, mode)
     if mode != entry.mode:
-        os.setxattr(path, _MODE, b"%o" % entry.mode)
+        _put(path, _MODE, b"%o" % entry.mode)
     if entry.kind in ("char", "block"):
-        os.setxattr(path, _DEVICE, b"%s:%d:%d" % (entry.kind.encode(), *entry.device))
+        _put(path, _DEVICE, b"%s:%d:%d" % (entry.kind.encode(), *entry.device))
     if entry.uid or entry.gid:
         note(path, entry.uid, entry.gid)
 

@@ -16,7 +16,7 @@ import pytest
 from jettison.cache import records
 from jettison.cache.key import CacheKey
 from jettison.errors import StoreError
-from jettison.kernel import private_mounts
+from jettison.kernel import mount, private_mounts
 from jettison.store import owners, trees, xattrs
 from jettison.store.base import Entry
 from jettison.store.render import entries
@@ -60,6 +60,7 @@ ALL = [
     (Entry("d/m", "hardlink", 0o777, 5, 6, 10**9, link="d/l"), b""),
     (Entry("d/p", "fifo", 0o622, 7, 8, 10**9), b""),
     (Entry("d/r", "symlink", 0o777, 0, 0, 10**9, link="f"), b""),
+    (Entry("l\udcff\n", "symlink", 0o777, 5, 6, 10**9, link="\udcfe"), b""),
     (Entry("n", "char", 0o666, 0, 9, 10**9, device=(1, 3)), b""),
     (Entry("o", "block", 0o060, 4294967294, 6, 10**9, device=(259, 70000)), b""),
     (Entry("q", "hardlink", 0o666, 0, 9, 10**9, link="n"), b""),
@@ -109,6 +110,17 @@ def test_notes_that_make_no_sense_count_for_nothing(noting: str, tmp_path: Path)
         os.setxattr(path, "user.jettison.mode", b"99" if number % 2 else b"77777")
     for entry in entries(str(tmp_path)):
         assert (entry.kind, entry.uid, entry.gid, entry.mode) == ("file", 0, 0, 0o644)
+
+
+def test_a_filesystem_without_attributes_is_told(noting: str, tmp_path: Path) -> None:
+    def inside() -> None:
+        mount("ramfs", str(tmp_path), "ramfs", 0)
+        assert built(tmp_path / "root", (Entry("d", "dir", 0o755), b""))
+        with pytest.raises(StoreError, match="has no extended attributes"):
+            built(tmp_path / "owned", (Entry("d", "dir", 0o755, 5), b""))
+        owners.give(str(tmp_path), 5, 5)
+
+    private_mounts(inside)
 
 
 def test_real_owners_heed_no_notes(tmp_path: Path) -> None:
