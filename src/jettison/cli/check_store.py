@@ -90,8 +90,8 @@ def _text(checked: Checked, repaired: Repaired | None) -> str:
         )
     if checked.elsewhere:
         lines.append(
-            f"{checked.elsewhere} unpacked layers were left out: they were made with other user ids than "
-            "this command has"
+            f"{checked.elsewhere} unpacked layers were left out: they were made with other user ids or "
+            "rights than this command has"
         )
     if found and repaired is None:
         lines.append("jettison check-store --repair mends what can be mended")
