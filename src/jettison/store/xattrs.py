@@ -43,11 +43,13 @@ def read(path: str | int) -> tuple[tuple[str, bytes], ...]:
         raise
     if not names:
         return ()
-    found = [(name, os.getxattr(path, name, follow_symlinks=follow)) for name in names if belongs(name)]
-    kept = [name for name in names if name.startswith(KEPT)]
+    found = {name: name for name in names if belongs(name)}
+    kept = {name[len(KEPT) :]: name for name in names if name.startswith(KEPT)}
     if kept and _virtual():
-        found += [(name[len(KEPT) :], os.getxattr(path, name, follow_symlinks=follow)) for name in kept]
-    return tuple(sorted(found))
+        found = {**{name: there for name, there in kept.items() if belongs(name)}, **found}
+    return tuple(
+        (name, os.getxattr(path, there, follow_symlinks=follow)) for name, there in sorted(found.items())
+    )
 
 
 def write(path: str | int, xattrs: tuple[tuple[str, bytes], ...]) -> None:

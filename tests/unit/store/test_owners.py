@@ -141,6 +141,10 @@ def test_an_attribute_that_may_not_be_set_is_kept(noting: str, tmp_path: Path) -
     xattrs.write(str(path), wanted)
     assert xattrs.read(str(path)) == wanted
     assert sorted(os.listxattr(path)) == [xattrs.KEPT + "system.posix_acl_access", "user.x"]
+    # A step can pretend that something was kept, but not what is no part of a layer, nor instead of the real.
+    for name in ("user.overlay.opaque", "user.jettison.owner", "user.x"):
+        os.setxattr(path, xattrs.KEPT + name, b"y")
+    assert xattrs.read(str(path)) == wanted
 
 
 SCRIPT = """
