@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -104,11 +103,13 @@ def _from_registry(
 
 
 def _from_layout(store: Store, blob: Blob, folder: str, progress: Progress | None) -> None:
-    path = os.path.join(folder, "blobs", blob.digest.partition(":")[0], hex_of(blob.digest))
+    from jettison.oci.archive import FolderFiles
+
+    path = f"blobs/{blob.digest.partition(':')[0]}/{hex_of(blob.digest)}"
     writer = store.blobs.writer(blob.digest.partition(":")[0])
     try:
-        with open(path, "rb") as file:
-            while piece := file.read(_PIECE):
+        with FolderFiles(folder).open(path) as file:
+            while writer.size <= blob.size and (piece := file.read(_PIECE)):
                 writer.write(piece)
                 if progress is not None:
                     progress(writer.size, blob.size)
@@ -119,6 +120,6 @@ def _from_layout(store: Store, blob: Blob, folder: str, progress: Progress | Non
             hint="put the image layout back, or name another one with --build-context",
         ) from error
     except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror}") from error
+        raise SourceError(f"cannot read {folder}/{path}: {error.strerror}") from error
     finally:
         writer.abort()
