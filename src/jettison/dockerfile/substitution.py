@@ -14,6 +14,8 @@ Pieces = list[tuple[str, bool]]
 
 _NAME = re.compile(r"\d+|[@*#?$!\-]|[^\W\d]\w*")
 _DEEPEST = 60
+_MOST = 1 << 18
+"""Characters that the variables of one text may become: twice what Linux takes as one variable."""
 _PLAIN: dict[tuple[str, str | None, bool], re.Pattern[str]] = {}
 
 
@@ -29,7 +31,7 @@ def _plain(escape: str, stop: str | None, quotes: bool) -> re.Pattern[str]:
 class Substitution:
     """One pass over a text. `quotes` is False in here-documents, where quotes are content."""
 
-    __slots__ = ("at", "depth", "escape", "lookup", "quotes", "text")
+    __slots__ = ("at", "depth", "escape", "grown", "lookup", "quotes", "text")
 
     def __init__(self, text: str, lookup: Lookup, escape: str, quotes: bool = True) -> None:
         self.text = text
@@ -38,6 +40,7 @@ class Substitution:
         self.quotes = quotes
         self.at = 0
         self.depth = 0
+        self.grown = 0
 
     def pieces(self, stop: str | None = None, raw: bool = False) -> Pieces:
         """Read up to `stop`, or all. `raw` keeps escape characters, for patterns. Raises Mistake."""
@@ -124,6 +127,16 @@ class Substitution:
         return found.group()
 
     def _dollar(self) -> str:
+        value = self._value()
+        self.grown += len(value)
+        if self.grown > _MOST:
+            raise Mistake(
+                f"the values of variables in {shown(self.text)} are longer than {_MOST} characters together",
+                "no process can be given a variable of that length; is one made of itself again and again?",
+            )
+        return value
+
+    def _value(self) -> str:
         self.at += 1
         if not self.text.startswith("{", self.at):
             name = self._name()

@@ -59,6 +59,9 @@ def parse_config(data: bytes, what: str = "image configuration") -> ImageConfig:
         if not isinstance(diff_id, str) or not is_digest(diff_id):
             raise SourceError(f"{what}: {diff_id!r} in rootfs.diff_ids is no digest")
     config = {key: item for key, item in _mapping(value, "config", what).items() if item is not None}
+    for key in ("OnBuild", "Shell"):
+        if not all(isinstance(word, str) for word in _list(config, key, what)):
+            raise SourceError(f"{what}: {key} must be a list of strings")
     return ImageConfig(
         os=text(value, "os", what),
         architecture=text(value, "architecture", what),

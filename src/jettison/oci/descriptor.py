@@ -15,6 +15,9 @@ IMAGE_NAME = "io.containerd.image.name"
 """Annotation of a layout's index: the full reference of an image."""
 
 
+_SIZES = 1 << 63
+
+
 @dataclass(frozen=True, slots=True)
 class Descriptor:
     """One descriptor. `platform` is as it was written, not normalised; `size` is in bytes."""
@@ -60,7 +63,7 @@ def from_json(data: Any, what: str = "descriptor") -> Descriptor:
     digest, size = data.get("digest"), data.get("size")
     if not isinstance(digest, str) or not is_digest(digest):
         raise SourceError(f"{what}: {digest!r} is no digest", hint="sha256 and sha512 are understood")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < _SIZES:
         raise SourceError(f"{what}: {size!r} is no size")
     platform = data.get("platform")
     platform = platform if isinstance(platform, dict) and platform else None
@@ -86,9 +89,14 @@ def text(data: dict[str, Any], key: str, what: str) -> str:
     value = data.get(key)
     if value is None:
         return ""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not is_text(value):
         raise SourceError(f"{what}: {key} must be a string")
     return value
+
+
+def is_text(value: str) -> bool:
+    """Whether a string of a JSON document is text: its escapes can be halves of a character."""
+    return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def texts(data: dict[str, Any], key: str, what: str) -> dict[str, str]:
