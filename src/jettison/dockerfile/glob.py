@@ -34,42 +34,64 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _translated(pattern: str) -> str:
-    segments = pattern.split("/") if "**" in pattern else [pattern]
-    out: list[str] = []
-    last = len(segments) - 1
-    for number, segment in enumerate(segments):
+    """The expression. Its time is bounded: what one wildcard has matched, no later one asks it to match anew.
+
+    The first place that fits the text up to the next wildcard of a kind leaves most for all that follows.
+    """
+    if "**" not in pattern:
+        return _segment(pattern)
+    *inner, last = _split_at_stars(pattern.split("/"))
+    out = [f"{''.join(_segment(text) + '/' for text in inner[0])}"] if inner else []
+    out += [f"(?>(?:[^/]+/)*?{''.join(_segment(text) + '/' for text in texts)})" for texts in inner[1:]]
+    deep = "(?:[^/]+/)*" if inner else ""
+    if inner and not last:
+        # At the end the two stars stand for all that is below.
+        return "".join(out) + (".+" if len(pattern) > 2 else ".*")
+    return "".join(out) + deep + "/".join(map(_segment, last))
+
+
+def _split_at_stars(segments: list[str]) -> list[list[str]]:
+    out: list[list[str]] = [[]]
+    for segment in segments:
         if segment == "**":
-            # In front and in the middle it may stand for nothing; at the end for all that is below.
-            out.append("(?:[^/]+/)*" if number < last else ".+" if last else ".*")
+            out.append([])
         else:
-            out.append(_segment(segment) + ("/" if number < last else ""))
-    return "".join(out)
+            out[-1].append(segment)
+    return out
 
 
 def _segment(text: str) -> str:
-    out: list[str] = []
+    """A part without two stars in a row: its text between stars, each with the star in front."""
+    start, *after = _between_stars(text)
+    if not after:
+        return start
+    return start + "".join(f"(?>[^/]*?{part})" for part in after[:-1]) + f"[^/]*{after[-1]}"
+
+
+def _between_stars(text: str) -> list[str]:
+    out = [""]
     at = 0
     while at < len(text):
         char = text[at]
         at += 1
         if char == "*":
             at += len(text) - at - len(text[at:].lstrip("*"))
-            out.append("[^/]*")
+            out.append("")
         elif char == "?":
-            out.append("[^/]")
+            out[-1] += "[^/]"
         elif char == "[":
             expression, at = read_class(text, at)
-            out.append(f"(?!/){expression}")
+            out[-1] += f"(?!/){expression}"
         elif char == "\\":
             if at == len(text):
                 raise Mistake(
                     f"the pattern {shown(text)} ends with a backslash", "write \\\\ for the character"
                 )
-            out.append(re.escape(text[at]))
+            out[-1] += re.escape(text[at])
             at += 1
         else:
-            out.append(re.escape(char))
-    return "".join(out)
+            out[-1] += re.escape(char)
+    return out
 
 
 def read_class(text: str, at: int) -> tuple[str, int]:
