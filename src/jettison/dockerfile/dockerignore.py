@@ -16,6 +16,9 @@ from jettison.errors import DockerfileError, Problem
 from jettison.location import Location
 
 _MAGIC = re.compile(r"[*?\[\]\\]")
+_STAR, _DEEP = "[^/]*", "(?:.*/)?"
+_FREE = 4
+"""So many wildcards of a pattern may be matched anew when what follows does not fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,37 +82,87 @@ def _expression(path: str) -> str:
         if not rest.startswith("/"):
             return f".*{re.escape(rest)}"
         return f"(?:.*/)?{re.escape(rest[1:])}"
-    out: list[str] = []
+    return _bounded(_parts(path), path)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A wildcard with the text that follows it, as expressions.
+
+    `plain` text has no class, which may stand for a slash; `slash` says that it ends with one.
+    """
+
+    wildcard: str
+    text: str = ""
+    plain: bool = True
+    slash: bool = False
+
+
+def _parts(path: str) -> list[_Part]:
+    out = [_Part("")]
     at = 0
     while at < len(path):
         char = path[at]
         at += 1
         if char == "*":
             at, expression = _stars(path, at)
-            out.append(expression)
-        elif char == "?":
-            out.append("[^/]")
+            if expression != _DEEP or out[-1] != _Part(_DEEP):
+                out.append(_Part(expression))
+            continue
+        last, plain = out[-1], out[-1].plain
+        if char == "?":
+            text = "[^/]"
         elif char == "[":
-            expression, at = read_class(path, at)
-            out.append(expression)
+            text, at = read_class(path, at)
+            plain = False
         elif char == "\\":
             if at == len(path):
                 raise Mistake(f"the pattern {path!r} ends with a backslash", "write \\\\ for the character")
-            out.append(re.escape(path[at]))
+            text = re.escape(path[at])
             at += 1
         else:
-            out.append(re.escape(char))
+            text = re.escape(char)
+        out[-1] = _Part(last.wildcard, last.text + text, plain, char == "/")
+    return out
+
+
+def _bounded(parts: Sequence[_Part], path: str) -> str:
+    """One expression of which no wildcard, but for a few, is ever asked to match anew.
+
+    The first place that fits the text up to the next wildcard of a kind leaves most for all that follows.
+    """
+    out: list[str] = []
+    free = 0
+    deep = [number for number, part in enumerate(parts) if part.wildcard not in ("", _STAR)]
+    for number, part in enumerate(parts):
+        following = parts[number + 1].wildcard if number + 1 < len(parts) else ""
+        if part.wildcard == _STAR and following == _STAR and part.plain:
+            out.append(f"(?>[^/]*?{part.text})")
+            continue
+        if part.wildcard == _DEEP:
+            end = next((other for other in deep if other > number), 0)
+            if end and all(one.plain for one in parts[number:end]) and parts[end - 1].slash:
+                inner = _bounded([_Part("", part.text, True, part.slash), *parts[number + 1 : end]], path)
+                out.append(f"(?>(?:.*?/)??{inner})")
+                return "".join(out) + _bounded(parts[end:], path)
+        free += bool(part.wildcard)
+        if free > _FREE:
+            raise Mistake(
+                f"the pattern {path!r} has more wildcards than can be matched in time",
+                "use fewer of them, or write it as several lines",
+            )
+        out.append(part.wildcard + part.text)
     return "".join(out)
 
 
 def _stars(path: str, at: int) -> tuple[int, str]:
     """What the star before `at` stands for, alone or doubled; two stars eat a slash after them."""
     if not path.startswith("*", at):
-        return at, "[^/]*"
+        return at, _STAR
     at += 1
     if path.startswith("/", at):
         at += 1
-    return at, "(?:.*/)?" if at < len(path) else ".*"
+    return at, _DEEP if at < len(path) else ".*"
 
 
 class Matcher:
