@@ -27,6 +27,7 @@ from jettison.store.snapshot import Stub, mounted
 from jettison.store.store import Store
 from jettison.store.temporary import WorkDir
 
+_LARGEST_FILE = 16 << 20
 _TAIL_BYTES = 8192
 
 
@@ -186,6 +187,11 @@ def read_file(view: FileTree, path: str) -> bytes | None:
     node = view.lookup(found)
     if node is None or node.kind != "file":
         return None
+    if node.size > _LARGEST_FILE:
+        raise SandboxError(
+            f"/{path} of the image has {node.size} bytes; at most {_LARGEST_FILE} are read",
+            hint="choose another base image: nobody has so many users",
+        )
     with view.open(found) as file:
         return file.read()
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jettison.errors import StoreError
+from jettison.errors import SourceError, StoreError
+from jettison.oci.expansion import FREE, RATIO, refuse_bomb
 from jettison.store import xattrs
 from jettison.store.apply import scan, unpack
 from jettison.store.temporary import remove_tree
@@ -150,3 +151,20 @@ def test_a_tree_deeper_than_any_path_can_be_removed(tmp_path: Path) -> None:
         os.close(here)
     remove_tree(str(top))
     assert os.listdir(tmp_path) == []
+
+
+def test_a_decompression_bomb_is_told_from_a_large_layer(tmp_path: Path) -> None:
+    """Four gigabytes and more of zeros, in some hundred kilobytes: nobody waits for their end."""
+    import zstandard
+
+    packer = zstandard.ZstdCompressor(level=1).compressobj()
+    zeros = bytes(1 << 26)
+    with open(tmp_path / "blob", "wb") as file:
+        file.write(packer.compress(raw(size=b"77777777777")))
+        for _ in range((FREE >> 26) + 1):
+            file.write(packer.compress(zeros))
+        file.write(packer.flush())
+    with pytest.raises(SourceError, match="decompression bomb"):
+        scan(str(tmp_path / "blob"))
+    refuse_bomb(FREE // RATIO + 1, FREE + 1, "a layer")
+    refuse_bomb(1, FREE, "a layer")
