@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ from jettison.store.base import Blob
 from jettison.store.store import Store
 
 if TYPE_CHECKING:
+    from jettison.executor.network import BuildNetwork
     from jettison.executor.remote import Remotes
     from jettison.executor.run import RunSettings
     from jettison.journal.journal import Journal
@@ -209,19 +210,19 @@ def _made(
     if request.cache_mounts:
         _warn_unused_mounts(request, graph, emit)
     opened = _open_contexts(fetch_contexts(contexts, _used(graph), fetching), named, main, path, store)
-    closing = ExitStack()
+    networks: list[BuildNetwork] = []
     executor = LocalExecutor(
         store=store,
         graph=graph,
         copies=ContextCopies(store, opened, chosen),
         packing=chosen,
-        run_settings=cache(lambda: _run_settings(request, config, plan, secrets(), emit, closing)),
+        run_settings=cache(lambda: _run_settings(request, config, plan, secrets(), emit, networks)),
         emit=emit,
         cancel=cancel,
         remotes=remotes,
         images=images,
         downloads=downloads,
-        closing=closing,
+        networks=networks,
     )
     return _Made(main, path, plan, executor, access)
 
@@ -370,10 +371,15 @@ def _remotes(
 
 
 def _run_settings(
-    request: BuildRequest, config: Config, plan: Plan, secrets: Secrets, emit: Emit, closing: ExitStack
+    request: BuildRequest,
+    config: Config,
+    plan: Plan,
+    secrets: Secrets,
+    emit: Emit,
+    networks: list[BuildNetwork],
 ) -> RunSettings:
     from jettison.running import run_settings
     from jettison.sandbox.ladder import chooser
 
     sandbox = chooser(request.isolation or config.isolation, request.runtime or config.runtime, emit)
-    return run_settings(request, sandbox, plan.proxies, secrets, emit, closing)
+    return run_settings(request, sandbox, plan.proxies, secrets, emit, networks)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 
 from jettison.events import Emit, Warned
 from jettison.executor.network import BuildNetwork
@@ -22,12 +21,12 @@ def run_settings(
     proxies: Mapping[str, str],
     secrets: Secrets,
     emit: Emit,
-    closing: ExitStack,
+    networks: list[BuildNetwork],
 ) -> RunSettings:
-    """The settings that the executor takes; `closing` gets what has to be ended with the build."""
+    """The settings that the executor takes; `networks` gets what has to be ended with the build."""
     warn = _once(emit)
     network = BuildNetwork(proxies, request.hosts, warn)
-    closing.callback(network.close)
+    networks.append(network)
     return RunSettings(
         sandbox=sandbox,
         secrets=secrets,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from jettison.store.compress import Packing
 from jettison.store.store import Store
 
 if TYPE_CHECKING:
+    from jettison.executor.network import BuildNetwork
     from jettison.executor.remote import Remotes
     from jettison.executor.run import RunSettings
     from jettison.store.listings import Sources
@@ -79,8 +80,8 @@ class LocalExecutor:
     packing: Packing = field(default_factory=Packing)
     downloads: dict[str, str] = field(default_factory=dict)
     """The step that each blob is downloaded for, by digest."""
-    closing: ExitStack = field(default_factory=ExitStack)
-    """What `finish` has to end."""
+    networks: list[BuildNetwork] = field(default_factory=list)
+    """What steps have of the network, once there is one; `finish` ends it."""
     _trees: frozenset[str] = field(default=frozenset())
     _exported: frozenset[str] = field(default=frozenset())
     _background: list[threading.Thread] = field(default_factory=list)
@@ -185,11 +186,14 @@ class LocalExecutor:
 
     def finish(self) -> None:
         """Wait for blobs that are made while later steps run, and keep what was learned of contexts."""
-        self.closing.close()
+        for network in self.networks:
+            network.end()
         for thread in self._background:
             thread.join()
         self._background.clear()
         self.copies.save()
+        while self.networks:
+            self.networks.pop().wait()
 
     def _fetch(self, vertex: Vertex) -> Layers:
         layers = self.known(vertex)

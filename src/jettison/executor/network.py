@@ -52,7 +52,12 @@ class BuildNetwork:
             self._warn(f"RUN has this machine's network: {error.strerror or error}")
             return None
 
-    def close(self) -> None:
-        """End the isolated network, if there is one."""
+    def end(self) -> None:
+        """End the isolated network, if there is one; `wait` is to follow."""
         if self._isolated is not None:
-            self._isolated.close()
+            self._isolated.end()
+
+    def wait(self) -> None:
+        """Wait for that end."""
+        if self._isolated is not None:
+            self._isolated.wait()

@@ -51,21 +51,18 @@ _WAYS = (("slirp4netns", _SLIRP), ("pasta", _PASTA))
 
 @dataclass(frozen=True, slots=True)
 class Isolated:
-    """A namespace at work: what steps are given, and what `close` needs."""
+    """A namespace at work: what steps are given, and what is needed to end it."""
 
     network: Network
     child: process.Child
     descriptor: int
 
-    def close(self) -> None:
-        """End the program; the namespace goes with the last step in it.
-
-        The kernel takes its time for that, which nobody has to wait for.
-        """
+    def end(self) -> None:
+        """End the program. The kernel takes its time to take the namespaces apart; `wait` is to follow."""
         process.kill(self.child.pid)
-        threading.Thread(target=self._bury, name="end of the network").start()
 
-    def _bury(self) -> None:
+    def wait(self) -> None:
+        """Wait for the program's end."""
         stop = threading.Event()
         stop.set()
         process.finish(self.child, lambda stream, data: None, stop, process.kill, lambda data: False)
@@ -105,7 +102,7 @@ def isolate(program: str, *, named: bool = False) -> Isolated:
     ready.register(child.out, select.POLLIN)
     if ready.poll(_START_MS) and os.read(child.out, 1) == b"1":
         return made
-    made.close()
+    made.wait()
     raise OSError(f"{program} did not get ready")
 
 

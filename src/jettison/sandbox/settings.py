@@ -6,7 +6,8 @@ import os
 
 from jettison import kernel
 from jettison.dataclass import dataclass
-from jettison.sandbox import oci, rootless
+from jettison.sandbox import rootless
+from jettison.sandbox.isolated import way_out
 
 _FILTERED = (
     "docker run --security-opt seccomp=unconfined --security-opt apparmor=unconfined",
@@ -102,11 +103,13 @@ def facts() -> tuple[Fact, ...]:
 
 
 def _network() -> Fact:
-    for name in ("pasta", "slirp4netns"):
-        if path := oci.find_program(name):
-            return Fact("network", True, f"{name} is there ({path})")
-    found = "neither pasta nor slirp4netns is there: RUN has this machine's network, or none"
-    return Fact("network", False, found, ("install the package passt (or slirp4netns)",))
+    program, found = way_out()
+    if program:
+        return Fact("network", True, f"RUN has a network of its own through {program} ({found})")
+    hint = "load the module tun, or give the container /dev/net/tun"
+    if not found.endswith("tun"):
+        hint = "install the package slirp4netns (or passt)"
+    return Fact("network", False, f"{found}: RUN has this machine's network, or none", (hint,))
 
 
 def _limits() -> Fact:
