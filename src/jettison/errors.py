@@ -115,8 +115,7 @@ class SandboxError(JettisonError):
 class StepFailed(JettisonError):
     """A RUN ended with another status than 0. `tail` holds the last lines of its output.
 
-    `log` is the file with all of it; the history knows it as that of step `number` of the build `build`.
-    They are "" and 0 when it wrote nothing or that could not be kept.
+    `log` is the file with all of it, "" if it wrote nothing: that of step `number` of the build `build`.
     """
 
     def __init__(
