@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Done
+from tests.integration.containers import processes
 from tests.integration.situations import CONFINED, NO_RUNTIME, TOOLS, Machine, Situation
 
 pytestmark = [
@@ -118,3 +119,23 @@ def test_what_cannot_be_had_is_refused_with_its_line(machine: Machine) -> None:
     done = machine.jettison(CONFINED, "build", context)
     assert done.code == 1
     assert "network=none" in done.text and "Dockerfile:2" in done.text and "Traceback" not in done.text
+
+
+def test_a_step_that_takes_too_long_is_ended(machine: Machine) -> None:
+    context = machine.place / "slow"
+    context.mkdir()
+    (context / "Dockerfile").write_text("FROM busybox\nRUN (sleep 7512.4 &); sleep 7512.4\n")
+    done = machine.jettison(CONFINED, "build", "--step-timeout", "1s", "--memory", "900m", context)
+    assert done.code == 1 and "--step-timeout" in done.text, done.text
+    assert processes("7512.4") == []
+
+
+def test_a_container_runs(machine: Machine) -> None:
+    build(machine, CONFINED)
+    volume = machine.place / "volume"
+    volume.mkdir()
+    script = "cat /made/one; echo written > /v/f; touch /gone; exit 3"
+    done = machine.jettison(CONFINED, "run", "-v", f"{volume}:/v", "made", "sh", "-c", script)
+    assert (done.code, done.out) == (3, "one\n"), done.text
+    assert (volume / "f").read_text() == "written\n"
+    assert machine.jettison(CONFINED, "run", "made", "test", "-e", "/gone").code == 1

@@ -93,7 +93,7 @@ def run(
     base = inputs[vertex.base] if op.has_base else ()
     view = store.view(base)
     user = _user(op, view, vertex)
-    network = settings.network(op.network)
+    network = _network(op, settings)
     targets = mount_targets(store, vertex, op, inputs, settings, view)
     tail: deque[bytes] = deque()
 
@@ -134,6 +134,12 @@ def run(
             raise failed(vertex, op, status, b"".join(tail), settings.limits, exceeded)
         layer = store.layers.commit_upper(work.upper, base, (user.uid, user.gid))
     return (*base, layer.id)
+
+
+def _network(op: RunOp, settings: RunSettings) -> Network:
+    # Without namespaces there is this machine's network only; that there be none is refused by the sandbox.
+    shared = op.network != "none" and settings.sandbox().name == PLAIN
+    return settings.network("host" if shared else op.network)
 
 
 def _root(

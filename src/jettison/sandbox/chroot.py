@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from jettison import kernel
 from jettison.dataclass import dataclass
@@ -38,6 +39,7 @@ _KEPT_BACK = (13, 18, 27)
 """NET_RAW, SYS_CHROOT, MKNOD: others' network traffic, and ways out of the folder."""
 
 _PROGRAM = os.path.join(os.path.dirname(__file__), "chroot_inner.py")
+_GATE = 6
 _FIRST_FREE = 10
 """Below are the numbers that a child knows its files by."""
 
@@ -78,7 +80,7 @@ class ChrootSandbox:
 
 
 def _impossible(spec: ProcessSpec) -> str:
-    if spec.network == "none":
+    if spec.network != "host":
         return "--network=none cannot be had with chroot: a step has the network of this machine"
     if spec.read_only:
         return "a read-only root filesystem cannot be had with chroot"
@@ -90,9 +92,8 @@ def _run(
 ) -> int:
     document = _document(spec, piped)
     try:
-        argv = [sys.executable, "-I", "-S", _PROGRAM]
         try:
-            child = process.start(argv, {}, piped=piped, own_pids=False, program=document)
+            child = _start(document, spec, piped)
         except OSError as error:
             raise SandboxError(f"cannot start {sys.executable}: {error}") from error
         ending = process.finish(child, output, cancel, _end, lambda data: False)
@@ -109,6 +110,27 @@ def _run(
         raise SandboxError(f"chroot could not run the process: {told['problem']}")
     output(2, message.encode() + b"\n")
     return status
+
+
+def _start(document: int, spec: ProcessSpec, piped: bool) -> process.Child:
+    hears, lets_on = os.pipe()
+    high = fcntl.fcntl(hears, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE)
+    try:
+        child = process.start(
+            [sys.executable, "-I", "-S", _PROGRAM],
+            {},
+            piped=piped,
+            own_pids=False,
+            program=document,
+            files=((high, _GATE),),
+            started=spec.started,
+        )
+        with suppress(BrokenPipeError):
+            os.write(lets_on, b"\n")
+        return child
+    finally:
+        for fd in (hears, lets_on, high):
+            os.close(fd)
 
 
 def _document(spec: ProcessSpec, piped: bool) -> int:

@@ -4,9 +4,11 @@
 
 A program of its own that imports nothing of jettison. Open as number 5 it expects a file that can be
 written, with a JSON document: {root, cwd, args, env, uid, gid, groups, capabilities, filter, session,
-builder}. It stays as the supervisor of the process: whatever descends from that ends with it, or
-when SIGTERM comes, which the kernel also sends when the builder dies. Its exit status is that of
-the process. What goes wrong before the process begins is left in the file: {"problem", "program"}.
+builder}; and as number 6 a pipe through which something comes when it may begin.
+
+It stays as the supervisor of the process: whatever descends from that ends with it, or when SIGTERM
+comes, which the kernel also sends when the builder dies. Its exit status is that of the process. What goes
+wrong before the process begins is left in the file: {"problem", "program"}.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import struct
 import time
 from typing import Any, NoReturn
 
-DOCUMENT = 5
+DOCUMENT, GATE = 5, 6
 
 _PDEATHSIG, _BOUNDING_DROP, _NO_NEW_PRIVS, _SUBREAPER, _AMBIENT = 1, 24, 38, 36, 47
 _SECCOMP, _FILTER_MODE = 22, 2
@@ -63,6 +65,8 @@ def main() -> NoReturn:
     os.set_inheritable(DOCUMENT, False)
     _prctl(_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != document["builder"]:
+        os._exit(128 + signal.SIGKILL)
+    if not os.read(GATE, 1):
         os._exit(128 + signal.SIGKILL)
     _prctl(_SUBREAPER, 1)
     waited = {signal.SIGCHLD, signal.SIGTERM}

@@ -55,7 +55,7 @@ def chooser(isolation: str, runtime: str, emit: Emit = ignore) -> Callable[[], S
     def sandbox() -> Sandbox:
         with lock:
             if not chosen:
-                rung = choose(isolation, runtime)
+                rung = kernel.private_mounts(lambda: choose(isolation, runtime))
                 emit(rung.event(asked_for=identity.checked(isolation) != "auto"))
                 if rung.sandbox.name == PLAIN:
                     from jettison.sandbox.chroot import NOT_ISOLATED
@@ -70,7 +70,8 @@ def chooser(isolation: str, runtime: str, emit: Emit = ignore) -> Callable[[], S
 def choose(isolation: str, runtime: str = "") -> Rung:
     """The best rung, or the one that `isolation` names; `runtime` is an OCI runtime by name or path.
 
-    Has to be called inside `kernel.private_mounts`. Raises SandboxError when there is no such rung here.
+    Has to be called inside `kernel.private_mounts`, as what it finds is true there. Raises SandboxError when
+    there is no such rung here.
     """
     wanted = identity.checked(isolation)
     who = identity.current()
