@@ -19,6 +19,7 @@ import pytest
 from jettison.errors import Cancelled, SandboxError
 from jettison.sandbox.base import Mount, ProcessSpec
 from jettison.sandbox.chroot import ChrootSandbox
+from jettison.sandbox.linked import LinkedFolder
 from tests.integration.containers import NEEDS, Result, Shell, processes, run, shell, within_seconds
 
 pytestmark = NEEDS
@@ -256,7 +257,47 @@ def test_step_removes_all_around_its_mounts(sh: Shell, rootfs: Path, tmp_path: P
     script = "rm -rf /var /proc; ln -s / /var"
     sh("", mounts=(Mount("bind", "/var/cache", str(cache)),), args=("/bin/busybox", "sh", "-c", script))
     assert os.readlink(rootfs / "var") == "/" and (rootfs / "proc").is_dir()
+    assert [path.name for path in cache.iterdir()] == ["f"], (
+        "where nobody can tell, the cache stays as it was"
+    )
+
+
+def test_step_puts_a_link_out_above_its_mounts(sh: Shell, rootfs: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    for name in ("cache", "tmp", "new"):
+        (outside / "in" / name).mkdir(parents=True)
+        (outside / "in" / name / "precious").write_text("precious")
+    (rootfs / "a/in/tmp").mkdir(parents=True)
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    before = state(outside)
+    mounts = (
+        Mount("bind", "/a/in/cache", str(cache)),
+        Mount("tmpfs", "/a/in/tmp"),
+        Mount("tmpfs", "/a/in/new/deep"),
+    )
+    script = f"touch /a/in/cache/f; mv /a /b; ln -s {outside} /a"
+    sh("", mounts=mounts, args=("/bin/busybox", "sh", "-c", script))
+    assert state(outside) == before
     assert list(cache.iterdir()) == []
+
+
+def test_shared_folder_whose_folders_become_links(tmp_path: Path) -> None:
+    """As another step may leave them at any moment."""
+    source, outside = tmp_path / "source", tmp_path / "outside"
+    for folder in (source, outside):
+        (folder / "d/e").mkdir(parents=True)
+        (folder / "d/e/f").write_text(folder.name)
+    linked = LinkedFolder(str(source), str(tmp_path / "copy"))
+    linked.fill()
+    (tmp_path / "copy/d/e/f").unlink()
+    (tmp_path / "copy/d/e/g").write_text("new")
+    (source / "d").rename(source / "was")
+    (source / "d").symlink_to(outside / "d")
+    linked.end(True)
+    assert [path.name for path in sorted((outside / "d/e").iterdir())] == ["f"]
+    assert (outside / "d/e/f").read_text() == "outside"
+    assert (source / "d/e/g").read_text() == "new" and not (source / "d").is_symlink()
 
 
 # -- endings

@@ -6,10 +6,12 @@ folder of plain files that nobody else needs: mounts are emulated in it (`emulat
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import json
 import os
 import signal
+import struct
 import sys
 import threading
 from collections.abc import Callable
@@ -39,6 +41,9 @@ _KEPT_BACK = (13, 18, 27)
 """NET_RAW, SYS_CHROOT, MKNOD: others' network traffic, and ways out of the folder."""
 
 _PROGRAM = os.path.join(os.path.dirname(__file__), "chroot_inner.py")
+_ALLOW_ALL = base64.b64encode(struct.pack("=HBBI", 0x06, 0, 0, 0x7FFF0000)).decode()
+"""What follows the guard of the inner program where there is no filter for this architecture."""
+
 _GATE = 6
 _FIRST_FREE = 10
 """Below are the numbers that a child knows its files by."""
@@ -138,8 +143,6 @@ def _document(spec: ProcessSpec, piped: bool) -> int:
     given = given_capabilities(spec, kernel.capabilities())
     if not spec.privileged:
         given = [number for number in given if number not in _KEPT_BACK]
-    # Others than root keep sudo and the like, which the filter would take from them.
-    filtered = spec.uid == 0 and not spec.privileged
     text = json.dumps(
         {
             "root": os.path.abspath(spec.rootfs),
@@ -150,7 +153,7 @@ def _document(spec: ProcessSpec, piped: bool) -> int:
             "gid": spec.gid,
             "groups": list(dict.fromkeys((spec.gid, *spec.groups))),
             "capabilities": sum(1 << number for number in given),
-            "filter": seccomp.raw_program() if filtered else "",
+            "filter": "" if spec.privileged else seccomp.raw_program() or _ALLOW_ALL,
             "session": piped,
             "builder": os.getpid(),
         }

@@ -22,6 +22,7 @@ import signal
 import stat
 import struct
 import time
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 DOCUMENT, GATE = 5, 6
@@ -37,15 +38,18 @@ _PATIENCE = 30.0
 _BREATH = 0.002
 
 _LOAD, _JUMP, _JUMP_EQUAL, _RETURN = 0x20, 0x05, 0x15, 0x06
-_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
+_SENDING = (8, 15, 10, 0x8901, 0x8902)
+"""F_SETOWN, F_SETOWN_EX, F_SETSIG, FIOSETOWN, SIOCSPGRP."""
 _DENY = 0x00050000 | errno.EPERM
 
 _CALLS = {
     # ptrace process_vm_readv process_vm_writev kcmp pidfd_getfd process_madvise perf_event_open;
-    # then those whose first argument is a process: kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo
-    # pidfd_open
-    0xC000003E: ((101, 310, 311, 312, 438, 440, 298), (62, 200, 234, 129, 297, 434)),
-    0x40000003: ((26, 347, 348, 349, 438, 440, 336), (37, 238, 270, 178, 335, 434)),
+    # those whose first argument is a process: kill tkill tgkill rt_sigqueueinfo rt_tgsigqueueinfo
+    # pidfd_open prlimit64; fcntl and ioctl, which have files send signals
+    0xC000003E: ((101, 310, 311, 312, 438, 440, 298), (62, 200, 234, 129, 297, 434, 302), (72, 16)),
+    0x40000003: ((26, 347, 348, 349, 438, 440, 336), (37, 238, 270, 178, 335, 434, 340), (55, 221, 54)),
+    0xC00000B7: ((117, 270, 271, 272, 438, 440, 241), (129, 130, 131, 138, 240, 434, 261), (25, 29)),
 }
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -269,18 +273,32 @@ def _filter(program: bytes, guarded: list[int]) -> None:
 def guard(pids: list[int]) -> list[tuple[int, int, int, int]]:
     """A filter, to be followed by another one: no looking into processes, no signals to some of them."""
     out = [(_LOAD, 0, 0, _ARCHITECTURE)]
-    for architecture, (denied, addressed) in _CALLS.items():
+    for architecture, (denied, addressed, sending) in _CALLS.items():
         part = [(_LOAD, 0, 0, _NUMBER)]
         for number in denied:
             part += [(_JUMP_EQUAL, 0, 1, number), (_RETURN, 0, 0, _DENY)]
-        part += [(_JUMP_EQUAL, len(addressed) - at, 0, n) for at, n in enumerate(addressed)]
-        check = [(_LOAD, 0, 0, _FIRST_ARGUMENT)]
-        for pid in pids:
-            check += [(_JUMP_EQUAL, 0, 1, pid & 0xFFFFFFFF), (_RETURN, 0, 0, _DENY)]
-        part += [(_JUMP, 0, 0, len(check)), *check]
+        part += _refuse(sending, _SECOND_ARGUMENT, _SENDING)
+        part += _refuse(addressed, _FIRST_ARGUMENT, pids)
         out += [(_JUMP_EQUAL, 1, 0, architecture), (_JUMP, 0, 0, len(part)), *part]
         out.append((_LOAD, 0, 0, _ARCHITECTURE))
     return out
+
+
+def _refuse(calls: Sequence[int], argument: int, values: Sequence[int]) -> list[tuple[int, int, int, int]]:
+    """Refuse some calls when an argument has one of some values.
+
+    The number of the call has to be loaded, and is so for all other calls afterwards.
+    """
+    check = [(_LOAD, 0, 0, argument)]
+    for value in values:
+        check += [(_JUMP_EQUAL, 0, 1, value & 0xFFFFFFFF), (_RETURN, 0, 0, _DENY)]
+    check.append((_LOAD, 0, 0, _NUMBER))
+    # Conditional jumps reach 255 lines; there may be more values.
+    return [
+        *((_JUMP_EQUAL, len(calls) - at, 0, number) for at, number in enumerate(calls)),
+        (_JUMP, 0, 0, len(check)),
+        *check,
+    ]
 
 
 def _prctl(option: int, value: int) -> None:

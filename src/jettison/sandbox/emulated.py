@@ -80,7 +80,7 @@ class _Places:
                     yield
                 return
             linked = LinkedFolder(mount.source, self._path(mount.target))
-            with self.taken(mount.target, lambda path: linked.fill(), lambda path: linked.bring_back()):
+            with self.taken(mount.target, lambda path: linked.fill(), lambda inside: linked.end(inside)):
                 yield
         else:
             with self._file(mount):
@@ -100,7 +100,7 @@ class _Places:
             if stat.S_ISREG(os.lstat(path).st_mode):
                 opened.append(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC))
 
-        def end(path: str) -> None:
+        def end(inside: bool) -> None:
             for fd in opened:
                 try:
                     if not mount.read_only:
@@ -114,11 +114,12 @@ class _Places:
 
     @contextmanager
     def taken(
-        self, target: str, put: Callable[[str], None], end: Callable[[str], None] | None = None
+        self, target: str, put: Callable[[str], None], end: Callable[[bool], None] | None = None
     ) -> Iterator[None]:
         """Have what `put(path)` makes at a path while the block runs.
 
-        `end(path)` is called before it is removed.
+        `end(inside)` is called before it is removed. It is told whether the path is still in the root
+        filesystem: the process may have put a link above it, which would lead us out.
         """
         path = self._path(target)
         made = self._missing_folders(path)
@@ -130,22 +131,28 @@ class _Places:
         finally:
             try:
                 if end is not None:
-                    end(path)
+                    end(self._is_inside(path))
             finally:
                 self._put_back(path, aside, made)
 
     def _path(self, target: str) -> str:
         """The target below the root. Everything above it has to be a folder, not a link that may lead out."""
         parts = [part for part in target.split("/") if part not in ("", ".")]
-        at = self._root
-        for part in parts[:-1]:
-            at = f"{at}/{part}"
-            with suppress(FileNotFoundError):
-                if not stat.S_ISDIR(os.lstat(at).st_mode):
-                    raise SandboxError(f"cannot mount at {target}: something above it is no folder")
         if not parts or ".." in parts:
             raise SandboxError(f"cannot mount at {target!r}")
-        return f"{self._root}/{'/'.join(parts)}"
+        path = f"{self._root}/{'/'.join(parts)}"
+        if any(os.path.lexists(above) and not _is_folder(above) for above in self._above(path)):
+            raise SandboxError(f"cannot mount at {target}: something above it is no folder")
+        return path
+
+    def _above(self, path: str) -> Iterator[str]:
+        """The folders between the root and a path, the outermost first."""
+        at = len(self._root)
+        while (at := path.find("/", at + 1)) > 0:
+            yield path[:at]
+
+    def _is_inside(self, path: str) -> bool:
+        return all(map(_is_folder, self._above(path)))
 
     def _missing_folders(self, path: str) -> list[str]:
         """Make what is missing above a path; give it, the innermost first."""
@@ -170,7 +177,7 @@ class _Places:
 
     def _put_back(self, path: str, aside: str, made: list[str]) -> None:
         above = os.path.dirname(path)
-        if _is_folder(above):
+        if self._is_inside(path):
             with _times_kept(above):
                 remove(path)
                 if aside:
@@ -178,8 +185,9 @@ class _Places:
         elif aside:
             remove(aside)  # the process has removed all around it
         for folder in made:
-            with suppress(OSError), _times_kept(os.path.dirname(folder)):
-                os.rmdir(folder)
+            if self._is_inside(folder):
+                with suppress(OSError), _times_kept(os.path.dirname(folder)):
+                    os.rmdir(folder)
 
 
 @contextmanager

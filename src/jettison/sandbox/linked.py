@@ -6,10 +6,12 @@ import errno
 import os
 import shutil
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from jettison.dataclass import dataclass, field
 
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP)
 
 
@@ -27,7 +29,7 @@ class _Begun:
 class LinkedFolder:
     """`copy` (which `fill` makes) holds links to the files of `source`.
 
-    `bring_back` lets `source` have what was made, replaced and removed in `copy`; where others did the same
+    `end` lets `source` have what was made, replaced and removed in `copy`; where others did the same
     meanwhile, the later one wins, file by file.
     """
 
@@ -40,92 +42,126 @@ class LinkedFolder:
         folders = [""]
         os.mkdir(self.copy, 0o700)
         for folder in folders:  # grows on the way
-            try:
-                names = os.listdir(f"{self.source}/{folder}")
-            except FileNotFoundError:
-                continue
-            for name in names:
-                path = f"{folder}/{name}" if folder else name
-                with suppress(FileNotFoundError):
-                    if self._put(path):
-                        folders.append(path)
+            with _opened(self.source, folder) as there:
+                if there < 0:
+                    continue
+                for name in os.listdir(there):
+                    path = f"{folder}/{name}" if folder else name
+                    with suppress(FileNotFoundError):
+                        if self._put(path, name, there):
+                            folders.append(path)
         for folder in reversed(folders):
-            with suppress(FileNotFoundError):
-                _dress(f"{self.source}/{folder}", f"{self.copy}/{folder}")
+            with _opened(self.source, folder) as there:
+                if there >= 0:
+                    _dress(_by_number(there), f"{self.copy}/{folder}")
 
-    def _put(self, path: str) -> bool:
+    def _put(self, path: str, name: str, there: int) -> bool:
         """Link one file. True: it is a folder, which is made."""
-        source, copy = f"{self.source}/{path}", f"{self.copy}/{path}"
-        at = os.lstat(source)
+        copy = f"{self.copy}/{path}"
+        at = os.lstat(name, dir_fd=there)
         if stat.S_ISDIR(at.st_mode):
             os.mkdir(copy, 0o700)
             self._begun[path] = _Begun(os.lstat(copy).st_ino, at.st_ino, folder=True)
             return True
         try:
-            os.link(source, copy, follow_symlinks=False)
+            os.link(name, copy, src_dir_fd=there, follow_symlinks=False)
             self._begun[path] = _Begun(at.st_ino, at.st_ino)
         except OSError as error:
             if error.errno not in _NO_LINK:
                 raise
-            copy_file(source, copy)
+            copy_file(f"{_by_number(there)}/{name}", copy)
             made = os.lstat(copy)
             self._begun[path] = _Begun(made.st_ino, at.st_ino, made.st_ctime_ns)
         return False
 
-    def bring_back(self) -> None:
-        """Carry what has changed to the source. Raises OSError."""
+    def end(self, inside: bool) -> None:
+        """Carry what has changed to the source, unless the copy is not where it was. Raises OSError."""
+        if not inside:
+            return
         seen: set[str] = set()
         folders = [""] if _is_folder(self.copy) else []
         for folder in folders:  # grows on the way
-            for name in os.listdir(f"{self.copy}/{folder}"):
-                path = f"{folder}/{name}" if folder else name
-                seen.add(path)
-                if _is_folder(f"{self.copy}/{path}"):
-                    folders.append(path)
-                    self._folder_back(path)
-                elif not self._is_as_begun(path):
-                    self._file_back(path)
+            with _opened(self.source, folder) as there:
+                for name in os.listdir(f"{self.copy}/{folder}") if there >= 0 else ():
+                    path = f"{folder}/{name}" if folder else name
+                    seen.add(path)
+                    if _is_folder(f"{self.copy}/{path}"):
+                        folders.append(path)
+                        _make_folder(name, there)
+                    elif not self._is_as_begun(path):
+                        _file_back(f"{self.copy}/{path}", name, there)
         for path in reversed(self._begun):
             if path not in seen:
                 self._remove(path)
         for folder in reversed(folders):
-            _dress(f"{self.copy}/{folder}", f"{self.source}/{folder}")
+            with _opened(self.source, folder) as there:
+                if there >= 0:
+                    _dress(f"{self.copy}/{folder}", _by_number(there))
 
     def _is_as_begun(self, path: str) -> bool:
         begun, at = self._begun.get(path), os.lstat(f"{self.copy}/{path}")
         return begun is not None and begun.inode == at.st_ino and begun.changed in (0, at.st_ctime_ns)
 
-    def _folder_back(self, path: str) -> None:
-        source = f"{self.source}/{path}"
-        if not _is_folder(source):
-            with suppress(FileNotFoundError):
-                os.unlink(source)
-            os.mkdir(source, 0o700)
-
-    def _file_back(self, path: str) -> None:
-        source, copy = f"{self.source}/{path}", f"{self.copy}/{path}"
-        if _is_folder(source):
-            shutil.rmtree(source)
-        try:
-            os.replace(copy, source)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            fresh = f"{source}.{os.urandom(6).hex()}"
-            copy_file(copy, fresh)
-            os.replace(fresh, source)
-
     def _remove(self, path: str) -> None:
         """Remove what is gone from the copy, unless another one has replaced it meanwhile."""
-        source, begun = f"{self.source}/{path}", self._begun[path]
-        with suppress(FileNotFoundError, NotADirectoryError):
-            if os.lstat(source).st_ino != begun.there:
+        folder, _, name = path.rpartition("/")
+        begun = self._begun[path]
+        with _opened(self.source, folder) as there:
+            if there < 0:
                 return
-            if begun.folder:
-                with suppress(OSError):  # somebody has put something there
-                    os.rmdir(source)
-            else:
-                os.unlink(source)
+            with suppress(FileNotFoundError):
+                if os.lstat(name, dir_fd=there).st_ino != begun.there:
+                    return
+                if begun.folder:
+                    with suppress(OSError):  # somebody has put something there
+                        os.rmdir(name, dir_fd=there)
+                else:
+                    os.unlink(name, dir_fd=there)
+
+
+@contextmanager
+def _opened(top: str, folder: str) -> Iterator[int]:
+    """A folder below `top`, open; -1 when there is none, or a link: others may change it just now."""
+    fd = os.open(top, _FOLDER)
+    try:
+        for name in folder.split("/") if folder else ():
+            try:
+                inner = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+            except (FileNotFoundError, NotADirectoryError):
+                yield -1
+                return
+            os.close(fd)
+            fd = inner
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _by_number(fd: int) -> str:
+    """An open folder as a path."""
+    return f"/proc/self/fd/{fd}/."
+
+
+def _make_folder(name: str, there: int) -> None:
+    with suppress(FileNotFoundError):
+        if stat.S_ISDIR(os.lstat(name, dir_fd=there).st_mode):
+            return
+        os.unlink(name, dir_fd=there)
+    os.mkdir(name, 0o700, dir_fd=there)
+
+
+def _file_back(copy: str, name: str, there: int) -> None:
+    with suppress(FileNotFoundError):
+        if stat.S_ISDIR(os.lstat(name, dir_fd=there).st_mode):
+            shutil.rmtree(name, dir_fd=there)
+    try:
+        os.replace(copy, name, dst_dir_fd=there)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        fresh = f"{name}.{os.urandom(6).hex()}"
+        copy_file(copy, f"{_by_number(there)}/{fresh}")
+        os.replace(fresh, name, src_dir_fd=there, dst_dir_fd=there)
 
 
 def copy_folder(source: str, target: str) -> None:

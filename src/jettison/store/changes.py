@@ -8,7 +8,7 @@ import stat
 from jettison.dataclass import dataclass, field
 from jettison.kernel import birth_ns
 from jettison.store import xattrs
-from jettison.store.copying import Copy, Known, attributes, dress
+from jettison.store.copying import Copy, Known, attributes, copy_one, dress
 from jettison.store.whiteouts import make_whiteout
 
 _CHUNK = 1 << 20
@@ -29,6 +29,8 @@ class _Changes:
     same: set[str] = field(default_factory=set)
     """Files that have not changed."""
     gone: list[str] = field(default_factory=list)
+    shared: list[list[str]] = field(default_factory=list)
+    """The names of each file that has others outside of the copy, as a link to one in a cache mount has."""
 
 
 def take_changes(copy: Copy, upper: str, silent: bool = False) -> None:
@@ -49,7 +51,9 @@ def _find(copy: Copy, silent: bool) -> _Changes:
     changes.folders[""] = os.lstat(copy.root)
     names: dict[int, list[str]] = {}
     """Those of unchanged files with several names, by inode."""
-    dirty: set[int] = set()
+    dirty: dict[int, list[str]] = {}
+    """Those of others."""
+    links: dict[int, int] = {}
     todo = [("", False)]
     while todo:
         folder, new = todo.pop()
@@ -68,11 +72,14 @@ def _find(copy: Copy, silent: bool) -> _Changes:
                     if not new:
                         changes.files.append(path)
                     if at.st_nlink > 1:
-                        dirty.add(at.st_ino)
+                        dirty.setdefault(at.st_ino, []).append(path)
+                        links[at.st_ino] = at.st_nlink
     # A new name for an old file: overlayfs has both then.
-    for inode in dirty & names.keys():
+    for inode in dirty.keys() & names.keys():
         changes.files += names[inode]
         changes.same.difference_update(names[inode])
+        dirty[inode] += names[inode]
+    changes.shared = [paths for inode, paths in dirty.items() if len(paths) < links[inode]]
     there = {*changes.same, *changes.files, *changes.fresh, *changes.folders}
     changes.gone = [
         path for path in copy.known if path not in there and path.rpartition("/")[0] in changes.folders
@@ -160,9 +167,24 @@ class _Upper:
         for path in changes.gone:
             self._enter(path.rpartition("/")[0])
             make_whiteout(f"{self._upper}/{path}")
+        for paths in changes.shared:
+            self._part(paths)
         # Last, and as it was before anything was moved out: that changed the times.
         for path in reversed(self._made):
             dress(f"{self._root}/{path}", f"{self._upper}/{path}", self._folders[path])
+
+    def _part(self, paths: list[str]) -> None:
+        """Let a file have no other names than these: what is written to it elsewhere must not get here."""
+        where = [f"{self._upper}/{path}" for path in paths]
+        folders = {os.path.dirname(path): os.lstat(os.path.dirname(path)) for path in where}
+        fresh = f"{self._upper}/{os.urandom(12).hex()}"
+        copy_one(where[0], fresh, os.lstat(where[0]))
+        for path in where[1:]:
+            os.unlink(path)
+            os.link(fresh, path, follow_symlinks=False)
+        os.rename(fresh, where[0])
+        for folder, at in folders.items():
+            os.utime(folder, ns=(at.st_atime_ns, at.st_mtime_ns))
 
     def _enter(self, path: str) -> None:
         """Make a folder of the upper directory, and those above it."""

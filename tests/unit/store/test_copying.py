@@ -217,6 +217,24 @@ def test_the_copy_of_a_failed_step_is_not_used(store: Store) -> None:
     step(store, layers, look, overlay=False)
 
 
+def test_a_layer_shares_no_file_with_the_outside(store: Store, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("cache")
+
+    def change(root: Path) -> None:
+        (root / "out").mkdir()
+        os.link(outside, root / "out/a")
+        os.link(outside, root / "d/again")
+        os.utime(root / "out", ns=(WHEN, WHEN))
+
+    layers = base(store)
+    layer = step(store, layers, change, overlay=False)
+    outside.write_text("changed")
+    tree = Path(store.layers.tree(layer.id))
+    assert (tree / "out/a").read_text() == "cache" and (tree / "out/a").samefile(tree / "d/again")
+    assert sorted(os.listdir(tree)) == ["d", "out"] and (tree / "out").stat().st_mtime_ns == WHEN
+
+
 def test_only_one_path_is_copied(store: Store) -> None:
     layers = base(store)
     with mounted(store, layers, None, "", overlay=False, only="d/sub") as root:
