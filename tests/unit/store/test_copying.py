@@ -235,6 +235,20 @@ def test_a_layer_shares_no_file_with_the_outside(store: Store, tmp_path: Path) -
     assert sorted(os.listdir(tree)) == ["d", "out"] and (tree / "out").stat().st_mtime_ns == WHEN
 
 
+def test_no_device_of_a_layer_can_be_opened(store: Store) -> None:
+    disk = member("disk", type=b"4", devmajor=254, devminor=0, mode=0o666)
+    layers = [base_layer(store, disk, member("gone", type=b"3", devmajor=1, devminor=1)).id]
+
+    def change(root: Path) -> None:
+        assert (root / "disk").read_bytes() == b"" and (root / "disk").stat().st_rdev == os.makedev(1, 3)
+        (root / "gone").unlink()
+
+    layer = step(store, layers, change, overlay=False)
+    assert [(entry.path, entry.kind) for entry in entries(store.layers.tree(layer.id))] == [
+        ("gone", "whiteout")
+    ]
+
+
 def test_only_one_path_is_copied(store: Store) -> None:
     layers = base(store)
     with mounted(store, layers, None, "", overlay=False, only="d/sub") as root:
