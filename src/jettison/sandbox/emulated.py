@@ -264,6 +264,10 @@ def _fill_dev(path: str) -> None:
                 os.close(os.open(node, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
                 os.chmod(node, 0o666)
     _new_folder(f"{path}/shm", 0o1777)
+    # Nothing is there: an error says more than a file that takes what is written and keeps it from everyone.
+    for name, target in (("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1")):
+        os.symlink(f"/proc/self/{target}", f"{path}/{name}")
+    os.symlink("null", f"{path}/stderr")
 
 
 def _fill_proc(path: str) -> None:

@@ -104,7 +104,9 @@ def copied(
         with faults("copying the files of a step", store.root):
             if not done:
                 os.mkdir(copy.root)
-                os.chmod(copy.root, 0o755)
+            # As an upper directory is: its own mode and owner belong to no layer.
+            os.chown(copy.root, os.geteuid(), os.getegid())
+            os.chmod(copy.root, 0o755)
             for layer_id in layers[done:]:
                 apply(copy, store.layers.tree(layer_id), only=only or "")
             stubs = apply(copy, top, keep_folders=True, only=only or "")

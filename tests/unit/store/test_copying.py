@@ -186,6 +186,19 @@ def test_a_chain_of_steps_is_what_it_is_on_overlayfs(store: Store) -> None:
     assert len(os.listdir(f"{store.root}/tmp")) == 1
 
 
+def test_the_root_itself_belongs_to_no_step(store: Store) -> None:
+    layers = base(store)
+    for change in (lambda root: root.chmod(0), lambda root: os.chown(root, 5, 5), lambda root: None):
+        seen = []
+
+        def noted(root: Path, change: Step = change, seen: list[object] = seen) -> None:
+            seen.append((root.stat().st_mode & 0o777, root.stat().st_uid))
+            change(root)
+
+        layers.append(step(store, layers, noted, overlay=False).id)
+        assert seen == [(0o755, 0)]
+
+
 def test_files_of_a_step_in_between_are_there(store: Store) -> None:
     layers = base(store)
     layers.append(step(store, layers, renames, overlay=False).id)
