@@ -18,7 +18,9 @@ class BuildNetwork:
     `warn` is told when there is a program to isolate steps with, and it fails.
     """
 
-    def __init__(self, proxies: Mapping[str, str], hosts: Sequence[str], warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, proxies: Mapping[str, str], hosts: Sequence[str], warn: Callable[[str], None]
+    ) -> None:
         self._proxies = proxies
         self._named = any(host.endswith("host-gateway") for host in hosts)
         self._warn = warn

@@ -80,7 +80,7 @@ class _Places:
                     yield
                 return
             linked = LinkedFolder(mount.source, self._path(mount.target))
-            with self.taken(mount.target, lambda path: linked.fill(), lambda inside: linked.end(inside)):
+            with self.taken(mount.target, lambda path: linked.fill(), linked.end):
                 yield
         else:
             with self._file(mount):
