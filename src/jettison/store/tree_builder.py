@@ -185,12 +185,16 @@ class TreeBuilder:
     def _clear(self, path: str) -> None:
         """Make room for an entry that replaces an earlier one."""
         self._listed.pop(path, None)
-        if path in self._folders:
-            below = path + "/"
-            for known in [name for name in self._folders if name == path or name.startswith(below)]:
-                del self._folders[known]
-            for known in [name for name in self._listed if name.startswith(below)]:
-                del self._listed[known]
+        doomed = [path] if path in self._folders else []
+        while doomed:
+            # What is removed, not all that there is: archives may replace names again and again.
+            folder = doomed.pop()
+            self._folders.pop(folder, None)
+            with os.scandir(self._path(folder)) as found:
+                for item in found:
+                    self._listed.pop(f"{folder}/{item.name}", None)
+                    if item.is_dir(follow_symlinks=False):
+                        doomed.append(f"{folder}/{item.name}")
         remove_tree(self._path(path))
 
     def _folder(self, path: str, create: bool = True) -> str:

@@ -168,3 +168,10 @@ def test_a_decompression_bomb_is_told_from_a_large_layer(tmp_path: Path) -> None
         scan(str(tmp_path / "blob"))
     refuse_bomb(FREE // RATIO + 1, FREE + 1, "a layer")
     refuse_bomb(1, FREE, "a layer")
+
+
+def test_a_name_that_changes_its_kind_again_and_again(tmp_path: Path) -> None:
+    change = raw(b"x", b"5") + raw(b"x/d", b"5") + raw(b"x/d/old") + raw(b"x") + raw(b"x", b"2", link=b"/etc")
+    blob = blob_of(tmp_path, raw(b"xy", b"5") + change * 500 + raw(b"x", b"5") + raw(b"x/d/f"))
+    unpack(blob, str(tmp_path / "tree"))
+    assert os.listdir(tmp_path / "tree/x/d") == ["f"] and sorted(os.listdir(tmp_path / "tree")) == ["x", "xy"]
