@@ -56,6 +56,14 @@ class Place:
             raise OSError(errno.ENAMETOOLONG, "path")
         return os.fsdecode(path)
 
+    def umask(self) -> int:
+        """What the process takes from the modes of new files."""
+        status = os.open(f"{self._folder}/status", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
+        try:
+            return int(os.read(status, 1 << 12).partition(b"Umask:")[2].split(maxsplit=1)[0], 8)
+        finally:
+            os.close(status)
+
     def enter(self, folder: int = _AT_FDCWD) -> None:
         """Go to the root of the process, and in there to its working folder or an open one."""
         flags = os.O_PATH | os.O_CLOEXEC
@@ -152,11 +160,11 @@ def _node(place: Place, words: Arguments) -> None:
 def _node_at(place: Place, words: Arguments) -> None:
     """An empty file with a note stands for the device."""
     mode, device = words[2], words[3]
-    path = place.text(words[1])
+    path, umask = place.text(words[1]), place.umask()
     place.enter(_AT_FDCWD if path.startswith("/") else _signed(words[0]))
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        os.fchmod(file, stat.S_IMODE(mode) & ~0o22)  # as the usual umask has it
+        os.fchmod(file, stat.S_IMODE(mode) & ~umask)
         numbers = (_KINDS[stat.S_IFMT(mode)], os.major(device), os.minor(device))
         os.setxattr(file, "user.jettison.device", b"%s:%d:%d" % numbers)
     except OSError as error:
