@@ -48,6 +48,8 @@ class BuildNetwork:
             return None
         try:
             return isolate(program, named=self._named)
+        except PermissionError:
+            return None  # no namespaces here at all, which is told elsewhere
         except OSError as error:
             self._warn(f"RUN has this machine's network: {error.strerror or error}")
             return None

@@ -73,8 +73,8 @@ def way_out(search_path: str = SEARCH_PATH) -> tuple[str, str]:
     """The program that steps would reach the network through, and its path; or "" and what is missing."""
     for name, _ in _WAYS:
         if path := find_program(name, search_path):
-            if not os.path.exists("/dev/net/tun"):
-                return "", f"{name} needs /dev/net/tun"
+            if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+                return "", f"{name} needs to open /dev/net/tun"
             return name, path
     return "", "neither slirp4netns nor pasta (package passt) is installed"
 
