@@ -25,7 +25,7 @@ def run_settings(
 ) -> RunSettings:
     """The settings that the executor takes; `networks` gets what has to be ended with the build."""
     warn = _once(emit)
-    network = BuildNetwork(proxies, request.hosts, warn)
+    network = BuildNetwork(proxies, request.hosts, sandbox, warn)
     networks.append(network)
     return RunSettings(
         sandbox=sandbox,

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from jettison.sandbox.base import PLAIN, Sandbox
 from jettison.sandbox.network import HOST, NONE, Network
 
 if TYPE_CHECKING:
@@ -15,12 +16,18 @@ if TYPE_CHECKING:
 class BuildNetwork:
     """Gives each step its network. `proxies` are the variables that steps are given, `hosts` the --add-host.
 
-    `warn` is told when there is a program to isolate steps with, and it fails.
+    `sandbox` gives what steps are run with: in a chroot they have this machine's network. `warn` is told
+    when there is a program to isolate steps with, and it fails.
     """
 
     def __init__(
-        self, proxies: Mapping[str, str], hosts: Sequence[str], warn: Callable[[str], None]
+        self,
+        proxies: Mapping[str, str],
+        hosts: Sequence[str],
+        sandbox: Callable[[], Sandbox],
+        warn: Callable[[str], None],
     ) -> None:
+        self._sandbox = sandbox
         self._proxies = proxies
         self._named = any(host.endswith("host-gateway") for host in hosts)
         self._warn = warn
@@ -44,7 +51,7 @@ class BuildNetwork:
         from jettison.sandbox.isolated import isolate, loopback_proxy, way_out
 
         program, _ = way_out()
-        if not program or (self._proxies and loopback_proxy(self._proxies)):
+        if not program or loopback_proxy(self._proxies) or self._sandbox().name == PLAIN:
             return None
         try:
             return isolate(program, named=self._named)

@@ -139,6 +139,8 @@ def _own_address() -> str:
 
 def loopback_proxy(proxies: Mapping[str, str]) -> str:
     """The name of a proxy variable that leads to this machine's loopback; "" for none."""
+    if not proxies:
+        return ""
     from urllib.parse import urlsplit
 
     for name, value in proxies.items():
