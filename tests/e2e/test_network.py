@@ -116,7 +116,7 @@ def folder(project: Callable[..., Path]) -> Path:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_isolated(build: Build, folder: Path, program: str, tmp_path: Path) -> None:
+def test_isolated(build: Build, folder: Path, program: str) -> None:
     """The step reaches what is outside, by name too, and nothing of this machine's loopback."""
     other = "".join(shutil.which(name) or "" for name in PROGRAMS if name != program)
     done = build("--add-host", "me:host-gateway", folder, env={"OTHER": other})
@@ -130,8 +130,6 @@ def test_isolated(build: Build, folder: Path, program: str, tmp_path: Path) -> N
         "way": "nothing",
         "abstract": "0",
     }
-    left = subprocess.run(["pgrep", "-x", program], capture_output=True, text=True, check=False)
-    assert left.stdout == ""
 
 
 def test_isolated_in_the_built_in_sandbox(build: Build, folder: Path) -> None:
