@@ -15,11 +15,11 @@ import pytest
 from tests.conftest import COMMAND, Done, Jettison
 from tests.storecheck import users_of
 
-PROGRAMS = [name for name in ("slirp4netns", "pasta") if shutil.which(name)]
+PROGRAMS = [name for name in ("slirp4netns",) if shutil.which(name)]
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="steps are mounted, which takes root"),
-    pytest.mark.skipif(not PROGRAMS, reason="neither slirp4netns nor passt is installed"),
+    pytest.mark.skipif(not PROGRAMS, reason="slirp4netns is not installed"),
     pytest.mark.skipif(not shutil.which("ip"), reason="ip (package iproute2) is not installed"),
 ]
 

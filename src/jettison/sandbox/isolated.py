@@ -1,4 +1,4 @@
-"""A network namespace for the steps of one build, with a way out through slirp4netns or pasta.
+"""A network namespace for the steps of one build, with a way out through slirp4netns.
 
 The program speaks for the namespace as an ordinary program of this machine would: what the machine
 reaches is reached, but for the machine's own loopback and its abstract sockets. It is ended with the
@@ -37,16 +37,8 @@ _SLIRP = (
     process.PROGRAM,
     "tap0",
 )
-_PASTA = (
-    '"$@" >/dev/null 2>&1 && echo 1 && exec sleep 2147483647',
-    "network",
-    "pasta",
-    *("--quiet", "--runas", "0", "--netns-only", "--config-net", "--no-map-gw"),
-    *("-a", _ADDRESS, "-n", "24", "-g", _GATEWAY, "--dns-forward", _RESOLVER),
-    *("-t", "none", "-u", "none", "-T", "none", "-U", "none"),
-    *("--netns", process.PROGRAM),
-)
-_WAYS = (("slirp4netns", _SLIRP), ("pasta", _PASTA))
+# pasta of 2023, which Debian 12 has, gave a client the same bytes again and again once one side had ended.
+_WAYS = (("slirp4netns", _SLIRP),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +68,7 @@ def way_out(search_path: str = SEARCH_PATH) -> tuple[str, str]:
             if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
                 return "", f"{name} needs to open /dev/net/tun"
             return name, path
-    return "", "neither slirp4netns nor pasta (package passt) is installed"
+    return "", "slirp4netns is not installed"
 
 
 def isolate(program: str, *, named: bool = False) -> Isolated:

@@ -108,7 +108,7 @@ def _network() -> Fact:
         return Fact("network", True, f"RUN has a network of its own through {program} ({found})")
     hint = "load the module tun (or give the container /dev/net/tun), and chmod 666 /dev/net/tun"
     if not found.endswith("tun"):
-        hint = "install the package slirp4netns (or passt)"
+        hint = "install the package slirp4netns"
     return Fact("network", False, f"{found}: RUN has this machine's network, or none", (hint,))
 
 
