@@ -35,7 +35,7 @@ from jettison.inputs import (
     read_dockerfile,
     sort_contexts,
 )
-from jettison.planning import Plan, make_plan, parse_file
+from jettison.planning import Plan, make_plan, parse_file, refuse_unallowed
 from jettison.platforms import Platform
 from jettison.request import BuildRequest, BuildResult, BuiltImage
 from jettison.solver.solve import Slots, Solution, Trace, look_up, solve
@@ -126,6 +126,7 @@ def _build(
     check_outputs(request)
     made = _made(request, config, store, emit, cancel, fetched, secrets, wants_images(request))
     graph = made.plan.graph
+    refuse_unallowed(request, graph)
     emit(BuildStarted(time.time(), tuple(t.name for t in graph.targets), len(graph.vertices), graph.skipped))
     with _recorded(relay, made, secrets) as trace:
         solution = _solve(made, cancel, trace)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from jettison.dataclass import dataclass, field, replace
 from jettison.dockerfile.instructions import Add, Copy, Dockerfile, Instruction, Run, Workdir
 from jettison.dockerfile.parser import parse
-from jettison.errors import DockerfileError, Problem, RegistryError, SourceError, UsageError
+from jettison.errors import DockerfileError, GraphError, Problem, RegistryError, SourceError, UsageError
 from jettison.events import BaseResolved, Emit, Warned
 from jettison.graph.lower import image_triggers, lower
 from jettison.graph.lower_run import HOSTNAME_ARG
-from jettison.graph.ops import GitOp, HttpOp
+from jettison.graph.ops import GitOp, HttpOp, RunOp
 from jettison.graph.scope import PROXIES, GlobalScope, platform_args
 from jettison.graph.stages import Origin, StageGraph, StagePlan, build_stage_graph
 from jettison.graph.state import Remote, ResolvedImage, Settings
@@ -151,6 +151,32 @@ def make_plan(
     digests = {f"{image.name} {platform}": image.digest for (_, platform), image in images.items()}
     epoch = source_date_epoch(request, arguments)
     return Plan(graph, dockerfile, tuple(tags), proxies, epoch, digests, arguments)
+
+
+ALLOWABLE = ("network.host", "security.insecure")
+"""What RUN gets only when the caller allows it (Dockerfile reference, RUN --network and RUN --security)."""
+
+
+def refuse_unallowed(request: BuildRequest, graph: BuildGraph) -> None:
+    """Raise GraphError for a RUN that asks for more than the request allows: files are written by anybody."""
+    for name in request.allow:
+        if name not in ALLOWABLE:
+            raise UsageError(f"--allow {name} is not known", hint=" or ".join(ALLOWABLE))
+    allowed = {*request.allow, *(["network.host"] if request.network == "host" else [])}
+    for vertex in graph.vertices.values():
+        op = vertex.op
+        if not isinstance(op, RunOp):
+            continue
+        for name, flag, asked in (
+            ("network.host", "--network=host", op.network == "host"),
+            ("security.insecure", "--security=insecure", op.security == "insecure"),
+        ):
+            if asked and name not in allowed:
+                raise GraphError(
+                    f"RUN {flag} is not allowed in this build",
+                    hint=f"if you trust the Dockerfile, build with --allow {name}",
+                    location=vertex.location,
+                )
 
 
 def _forced(stages: StageGraph, names: Sequence[str]) -> frozenset[str]:

@@ -92,6 +92,8 @@ class BuildRequest:
     retries: int = 0
     """How often a RUN that failed is tried again, on a clean layer."""
     network: str = "default"
+    allow: tuple[str, ...] = ()
+    """What RUN of the Dockerfile may ask for: network.host, security.insecure."""
     hosts: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     """The caller's variables: for --build-arg NAME, secrets and SOURCE_DATE_EPOCH."""

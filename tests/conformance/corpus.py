@@ -106,6 +106,8 @@ def flags(case, context):
         ]
     for h in a.get("add_host", []):
         out += ["--add-host", h]
+    for name in a.get("allow", []):
+        out += ["--allow", name]
     if a.get("no_cache"):
         out += ["--no-cache"]
     return out

@@ -141,8 +141,13 @@ def test_a_namespace_keeps_caches_apart(jettison: Jettison, project: Project) ->
 def test_the_network_of_the_host(jettison: Jettison, project: Project, site: Site) -> None:
     url = site.file("/f", b"from the host\n")
     text = f"FROM busybox\nRUN --network=host busybox wget -q -O /f {url}\nCMD cat /f\n"
-    build(jettison, project(dockerfile=text))
-    assert jettison.ok("run", "app").out == "from the host\n"
+    folder = project(dockerfile=text)
+    refused = jettison("build", folder)
+    assert refused.code == 1
+    assert "--allow network.host" in refused.err
+    for allowed in ("--allow=network.host", "--network=host"):
+        build(jettison, folder, allowed)
+        assert jettison.ok("run", "app").out == "from the host\n"
     none = text.replace("--network=host", "--network=none")
     assert jettison("build", project(dockerfile=none)).code == 1
 
@@ -153,7 +158,12 @@ def test_an_insecure_step_has_all_capabilities(jettison: Jettison, project: Proj
         "FROM busybox AS made\nRUN --security=insecure grep CapEff /proc/self/status >/insecure\n"
         "RUN grep CapEff /proc/self/status >/sandbox\nFROM scratch\nCOPY --from=made /insecure /sandbox /\n"
     )
-    jettison.ok("build", "-o", tmp_path / "out", project(dockerfile=text))
+    folder = project(dockerfile=text)
+    refused = jettison("build", "-o", tmp_path / "out", folder)
+    assert refused.code == 1
+    assert "Dockerfile:2" in refused.err
+    assert "--allow security.insecure" in refused.err
+    jettison.ok("build", "--allow=security.insecure", "-o", tmp_path / "out", folder)
     assert (tmp_path / "out/insecure").read_text().strip() == own
     assert (tmp_path / "out/sandbox").read_text().strip() != own
 

@@ -154,6 +154,7 @@ def request_of(parsed: Parsed, console: Console) -> BuildRequest:
         pull=parsed.has("pull"),
         jobs=_jobs(parsed.last("jobs")),
         network=_network(parsed.last("network", "default")),
+        allow=tuple(parsed.all("allow")),
         hosts=tuple(map(_host, parsed.all("add-host"))),
         environment=dict(console.environment),
         runtime=parsed.last("runtime"),

@@ -103,6 +103,7 @@ _OPTIONS = (
     Option(("--step-timeout",), "end a RUN that takes longer: 90s, 30m, 1h30m", "TIME"),
     Option(("--retry",), "try a RUN that failed up to N times more, each on a clean layer", "N"),
     Option(("--network",), "network of RUN: default, host or none", "MODE"),
+    Option(("--allow",), "let RUN have what it asks for: network.host, security.insecure", "NAME", True),
     Option(("--add-host",), "line of /etc/hosts for RUN: NAME:ADDRESS or NAME=ADDRESS", "HOST", True),
     Option(("--iidfile",), "write the image id to a file", "FILE"),
     Option(("--metadata-file",), "write digests and names as JSON, with buildx's keys", "FILE"),
@@ -125,7 +126,6 @@ _IGNORED = (
     Option(("--builder",), metavar="NAME", note=_DAEMON),
     Option(("--disable-content-trust",), note="content trust is not used"),
     Option(("--cache-from",), metavar="SPEC", repeat=True, note="the cache of the local store is used"),
-    Option(("--allow",), metavar="NAME", repeat=True, note="there is no daemon that must allow it"),
     Option(("--debug", "-D"), note="JETTISON_DEBUG=1 shows tracebacks"),
 )
 
