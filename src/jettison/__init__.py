@@ -14,7 +14,7 @@ from jettison.version import VERSION as __version__
 if TYPE_CHECKING:
     from jettison.api import build, build_async, build_request
     from jettison.errors import JettisonError, StepFailed
-    from jettison.request import BuildRequest, BuildResult, Limits, Output, Secret
+    from jettison.request import Artifact, BuildRequest, BuildResult, Limits, Output, Secret
 
 _HOMES = {
     "build": "jettison.api",
@@ -23,6 +23,7 @@ _HOMES = {
     "BuildRequest": "jettison.request",
     "BuildResult": "jettison.request",
     "Limits": "jettison.request",
+    "Artifact": "jettison.request",
     "Output": "jettison.request",
     "Secret": "jettison.request",
     "JettisonError": "jettison.errors",
@@ -30,6 +31,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Artifact",
     "BuildRequest",
     "BuildResult",
     "JettisonError",

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from jettison.events import Emit, Event, ignore
-from jettison.request import BuildRequest, BuildResult, Limits, Output, Secret
+from jettison.request import Artifact, BuildRequest, BuildResult, Limits, Output, Secret
 
 if TYPE_CHECKING:
     from jettison.config import Config
@@ -35,6 +35,7 @@ def build(
     secrets: Iterable[Secret] = (),
     ssh: Iterable[str] = (),
     outputs: Output | Iterable[Output] = (),
+    artifacts: Iterable[Artifact] = (),
     platform: str = "",
     no_cache: bool | Iterable[str] = False,
     no_cache_mounts: bool = False,
@@ -69,7 +70,7 @@ def build(
     """
     request = BuildRequest(
         context=os.fspath(context), file=os.fspath(file or ""), file_text=dockerfile, tags=_several(tags),
-        targets=_several(target or ()), build_args=dict(build_args or {}),
+        artifacts=tuple(artifacts), targets=_several(target or ()), build_args=dict(build_args or {}),
         build_contexts={name: os.fspath(value) for name, value in (build_contexts or {}).items()},
         labels=dict(labels or {}), annotations=dict(annotations or {}), secrets=tuple(secrets),
         outputs=(outputs,) if isinstance(outputs, Output) else tuple(outputs), pull=pull,

@@ -128,8 +128,11 @@ def make_plan(
     names = {*contexts.folders, *contexts.images} - {""}
     stages = build_stage_graph(dockerfile, scope, names, target)
     targets, tags = choose_targets(request, stages)
+    beside = _beside(request, stages)
     scope = replace(scope, automatic=platform_args(native(), target, targets[-1].label))
-    needed, images = _resolve_needed(stages, targets, contexts, resolve, dockerfile.escape, emit, now)
+    needed, images = _resolve_needed(
+        stages, [*targets, *beside], contexts, resolve, dockerfile.escape, emit, now
+    )
     for finding in checks(stages, targets, target, arguments, images) if checks is not None else ():
         emit(Warned(now(), finding.message, finding.location, finding.rule))
     settings = Settings(
@@ -143,7 +146,7 @@ def make_plan(
         pin=pin,
         stamp=stamp,
     )
-    graph = lower(stages, targets, needed, images, set(contexts.folders), settings)
+    graph = lower(stages, targets, needed, images, set(contexts.folders), settings, beside)
     for message, location in graph.warnings:
         emit(Warned(now(), message, location))
     _warn_unused(arguments, dockerfile, emit, now)
@@ -177,6 +180,12 @@ def refuse_unallowed(request: BuildRequest, graph: BuildGraph) -> None:
                     hint=f"if you trust the Dockerfile, build with --allow {name}",
                     location=vertex.location,
                 )
+
+
+def _beside(request: BuildRequest, stages: StageGraph) -> list[StagePlan]:
+    """The stages that are built for something else than an image, each once. Raises GraphError."""
+    found = [stages.find(artifact.stage) for artifact in request.artifacts]
+    return list({plan.stage.index: plan for plan in found}.values())
 
 
 def _forced(stages: StageGraph, names: Sequence[str]) -> frozenset[str]:

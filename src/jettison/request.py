@@ -40,6 +40,15 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
+class Artifact:
+    """Files to copy out of a stage, built or failed: `path` (absolute, may hold wildcards) into a folder."""
+
+    stage: str
+    path: str
+    dest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What a step may use: bytes of memory, processes, processors (1.5 is possible), seconds. 0: no limit."""
 
@@ -79,6 +88,8 @@ class BuildRequest:
     secrets: tuple[Secret, ...] = ()
     ssh: tuple[str, ...] = ()
     outputs: tuple[Output, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    """Their stages are built, whether a target needs them or not."""
     platform: str = ""
     no_cache: tuple[str, ...] = ()
     no_cache_mounts: bool = False

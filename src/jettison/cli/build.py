@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jettison.cli.build_options import COMMAND
 from jettison.cli.options import FALSE, TRUE, Parsed, parse
-from jettison.cli.outputs import parse_output, parse_secret
+from jettison.cli.outputs import parse_artifact, parse_output, parse_secret
 from jettison.cli.unprivileged import enter
 from jettison.errors import UsageError
 from jettison.request import BuildRequest, Output, Reader
@@ -146,6 +146,7 @@ def request_of(parsed: Parsed, console: Console) -> BuildRequest:
         secrets=tuple(parse_secret(text, console.environment) for text in parsed.all("secret")),
         ssh=tuple(parsed.all("ssh")),
         outputs=outputs,
+        artifacts=tuple(map(parse_artifact, parsed.all("artifact"))),
         platform=_platform(parsed),
         no_cache=_no_cache(parsed),
         no_cache_mounts=parsed.has("no-cache-mounts"),

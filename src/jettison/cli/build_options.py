@@ -53,6 +53,13 @@ _OPTIONS = (
         "SPEC",
         True,
     ),
+    Option(
+        ("--artifact",),
+        "copy files out of a stage, also when it fails: test reports; PATH is a file, a folder (its content),"
+        " or has wildcards",
+        "STAGE:PATH=DIR",
+        True,
+    ),
     Option(("--push",), "push the image to the registries of its tags"),
     Option(("--load",), "hand the image to the running Docker or Podman"),
     Option(("--compression",), "compression of the layers: gzip (default), zstd or none", "KIND"),
@@ -92,8 +99,7 @@ _OPTIONS = (
     Option(("--progress",), "how progress is shown: auto, plain, tty, jsonl or quiet", "MODE"),
     Option(
         ("--summary",),
-        "table of where time and bytes went: short, full or none (default: short, after "
-        "5 seconds or more)",
+        "table of where time and bytes went: short, full or none (default: short, after 5 seconds or more)",
         "KIND",
     ),
     Option(("--trace",), "write a trace for chrome://tracing or ui.perfetto.dev", "FILE"),

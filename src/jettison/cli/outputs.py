@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from jettison.errors import UsageError
-from jettison.request import Output, Secret
+from jettison.request import Artifact, Output, Secret
 
 TYPES = ("image", "oci", "docker", "tar", "local", "registry")
 
@@ -76,6 +76,22 @@ def parse_output(text: str) -> Output:
     if kind in ("oci", "tar") and not dest:
         dest = "-"
     return Output(kind, dest, tuple(attributes))
+
+
+def parse_artifact(text: str) -> Artifact:
+    """Read `STAGE:/PATH=DIR`. Raises UsageError."""
+    source, _, dest = text.partition("=")
+    stage, _, path = source.partition(":")
+    if not stage or not path or not dest:
+        raise UsageError(
+            f"--artifact {text!r} is not of the form STAGE:/PATH=DIR",
+            hint="for example --artifact tester:/src/reports=reports",
+        )
+    if not path.startswith("/"):
+        raise UsageError(
+            f"--artifact {text!r}: {path!r} does not begin with /", hint="a path counts from the stage's root"
+        )
+    return Artifact(stage, path, dest)
 
 
 def parse_secret(text: str, environment: Mapping[str, str]) -> Secret:

@@ -31,10 +31,11 @@ def lower(
     images: Mapping[tuple[str, str], ResolvedImage],
     local_contexts: Collection[str],
     settings: Settings,
+    beside: Sequence[StagePlan] = (),
 ) -> BuildGraph:
-    """Make the build graph of some targets.
+    """Make the build graph of some targets, and of further stages that are built beside them.
 
-    `needed` are the indices of all stages that the targets need; `images` holds every image that those
+    `needed` are the indices of all stages that these need; `images` holds every image that those
     stages name, by (name, platform). Raises DockerfileError and GraphError with the line.
     """
     work = Lowering(stages, settings, images, frozenset(local_contexts))
@@ -45,6 +46,7 @@ def lower(
         work.vertices,
         tuple(_target(work.done[plan.stage.index], settings) for plan in targets),
         skipped,
+        tuple((plan.label, work.done[plan.stage.index].vertex) for plan in beside),
         tuple(work.warnings),
     )
 

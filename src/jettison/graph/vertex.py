@@ -69,6 +69,9 @@ class BuildGraph:
     vertices: dict[str, Vertex]
     targets: tuple[Target, ...]
     skipped: tuple[str, ...]
+    """Names of stages that are not built."""
+    beside: tuple[tuple[str, str], ...] = ()
+    """Stages that are built although they are no targets: label and last vertex ("" for an empty one)."""
     warnings: tuple[tuple[str, Location | None], ...] = ()
 
     def consumers(self) -> dict[str, list[str]]:

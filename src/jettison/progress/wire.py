@@ -8,13 +8,14 @@ from jettison import errors
 from jettison.dataclass import fields
 from jettison.errors import DockerfileError, JettisonError, Problem, RegistryError, StepFailed
 from jettison.progress.jsonl import location_from_json, location_to_json
-from jettison.request import BuildRequest, BuildResult, BuiltImage, Limits, Output, Secret
+from jettison.request import Artifact, BuildRequest, BuildResult, BuiltImage, Limits, Output, Secret
 
 
 def request_to_json(request: BuildRequest) -> dict[str, Any]:
     """A request as plain data."""
     out: dict[str, Any] = {field.name: getattr(request, field.name) for field in fields(request)}
     out["outputs"] = [[item.type, item.dest, list(item.attributes)] for item in request.outputs]
+    out["artifacts"] = [[item.stage, item.path, item.dest] for item in request.artifacts]
     out["limits"] = {field.name: getattr(request.limits, field.name) for field in fields(request.limits)}
     out["secrets"] = [[item.id, item.src, item.env, item.key] for item in request.secrets]
     if request.context_stream is not None:
@@ -37,6 +38,7 @@ def request_from_json(data: dict[str, Any]) -> BuildRequest:
         Output(kind, dest, tuple((key, value) for key, value in attributes))
         for kind, dest, attributes in data["outputs"]
     )
+    values["artifacts"] = tuple(Artifact(*item) for item in data["artifacts"])
     values["limits"] = Limits(**data["limits"])
     values["secrets"] = tuple(Secret(*item) for item in data["secrets"])
     if data["context_stream"] is not None:

@@ -10,8 +10,11 @@ from jettison.solver.base import Layers
 
 
 def needed_vertices(graph: BuildGraph, known: Mapping[str, Layers]) -> set[str]:
-    """The vertices that have to be carried out: those under a target that nothing known stands for."""
-    todo = [target.vertex for target in graph.targets if target.vertex]
+    """The vertices that have to be carried out: those under a target, or a stage beside the
+    targets, that nothing known stands for.
+    """
+    roots = [*(target.vertex for target in graph.targets), *(vertex for _, vertex in graph.beside)]
+    todo = [name for name in roots if name]
     out: set[str] = set()
     while todo:
         name = todo.pop()

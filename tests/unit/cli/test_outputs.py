@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from jettison.cli.outputs import fields, parse_output, parse_secret
+from jettison.cli.outputs import fields, parse_artifact, parse_output, parse_secret
 from jettison.errors import UsageError
-from jettison.request import Output, Secret
+from jettison.request import Artifact, Output, Secret
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,13 @@ def test_secrets(text: str, expected: Secret) -> None:
 def test_bad_secrets_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_secret(text, {})
+
+
+def test_an_artifact_names_stage_path_and_folder() -> None:
+    assert parse_artifact("tester:/src/r*=out/a=b") == Artifact("tester", "/src/r*", "out/a=b")
+
+
+@pytest.mark.parametrize("text", ["", "tester", "tester:/a", "tester:/a=", ":/a=b", "tester:a=b", "/a=b"])
+def test_an_artifact_that_says_too_little_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--artifact"):
+        parse_artifact(text)
