@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from jettison.checks import checks_of
 from jettison.config import Config
 from jettison.dataclass import dataclass
-from jettison.errors import JettisonError, NotFound
+from jettison.errors import JettisonError, NotFound, StepFailed
 from jettison.events import BuildFinished, BuildStarted, Emit, Relay, StepProgress, Warned
 from jettison.executor.contexts import Context, ContextCopies, open_context_of
 from jettison.executor.load import idle_cores
@@ -38,6 +38,7 @@ from jettison.inputs import (
 from jettison.planning import Plan, make_plan, parse_file, refuse_unallowed
 from jettison.platforms import Platform
 from jettison.request import BuildRequest, BuildResult, BuiltImage
+from jettison.solver.base import Layers
 from jettison.solver.solve import Slots, Solution, Trace, look_up, solve
 from jettison.sources.base import BaseImage
 from jettison.sources.context import ContextTree, find_ignore, open_context
@@ -233,13 +234,26 @@ def _solve(made: _Made, cancel: threading.Event, trace: Trace) -> Solution:
     plan, executor, request = made.plan, made.executor, made.main.request
     store, emit, slots = executor.store, executor.emit, _slots(request)
     try:
-        return solve(plan.graph, StoreCache(store), executor, emit, cancel, slots, trace)
+        try:
+            solution = solve(plan.graph, StoreCache(store), executor, emit, cancel, slots, trace)
+        except StepFailed:
+            _copy_out(plan, trace.results, executor, strict=False)
+            raise
+        _copy_out(plan, solution.layers, executor, strict=True)
+        return solution
     finally:
         executor.finish()
         if any(state != "cached" for state in trace.states.values()):
             from jettison.why.telling import tell
 
             trace.kept = tell(store, plan, trace, request, _place(made.main, made.path), emit)
+
+
+def _copy_out(plan: Plan, results: Mapping[str, Layers], executor: LocalExecutor, strict: bool) -> None:
+    if plan.artifacts:
+        from jettison.exporters.artifacts import copy_out
+
+        copy_out(plan.artifacts, plan.graph, results, executor.failed, executor.store, executor.emit, strict)
 
 
 def _place(main: MainContext, path: str) -> tuple[str, str]:

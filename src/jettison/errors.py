@@ -116,6 +116,7 @@ class StepFailed(JettisonError):
     """A RUN ended with another status than 0. `tail` holds the last lines of its output.
 
     `log` is the file with all of it, "" if it wrote nothing: that of step `number` of the build `build`.
+    `state` is the id under which the store keeps the files that it left, "" if it does not.
     """
 
     def __init__(
@@ -135,6 +136,7 @@ class StepFailed(JettisonError):
         self.build = ""
         self.number = 0
         self.log = ""
+        self.state = ""
 
 
 class ExportError(JettisonError):

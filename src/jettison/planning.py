@@ -22,7 +22,7 @@ from jettison.inputs import Contexts
 from jettison.location import Location
 from jettison.platforms import Platform, native
 from jettison.platforms import parse as parse_platform
-from jettison.request import BuildRequest
+from jettison.request import Artifact, BuildRequest
 from jettison.side_by_side import side_by_side
 from jettison.sources.base import BaseImage
 
@@ -52,6 +52,7 @@ class Plan:
     """What will be built. `tags` holds the tags of each target, in the targets' order.
 
     `images` has the digests of base images, by name and platform; `arguments` are the build arguments.
+    `artifacts` are the request's, with the labels of their stages.
     """
 
     graph: BuildGraph
@@ -61,6 +62,7 @@ class Plan:
     epoch: int | None
     images: dict[str, str] = field(default_factory=dict)
     arguments: dict[str, str] = field(default_factory=dict)
+    artifacts: tuple[Artifact, ...] = ()
 
 
 def build_arguments(request: BuildRequest) -> dict[str, str]:
@@ -128,7 +130,7 @@ def make_plan(
     names = {*contexts.folders, *contexts.images} - {""}
     stages = build_stage_graph(dockerfile, scope, names, target)
     targets, tags = choose_targets(request, stages)
-    beside = _beside(request, stages)
+    beside, artifacts = _beside(request, stages)
     scope = replace(scope, automatic=platform_args(native(), target, targets[-1].label))
     needed, images = _resolve_needed(
         stages, [*targets, *beside], contexts, resolve, dockerfile.escape, emit, now
@@ -153,7 +155,7 @@ def make_plan(
     proxies = {name: value for name, value in arguments.items() if name in PROXIES}
     digests = {f"{image.name} {platform}": image.digest for (_, platform), image in images.items()}
     epoch = source_date_epoch(request, arguments)
-    return Plan(graph, dockerfile, tuple(tags), proxies, epoch, digests, arguments)
+    return Plan(graph, dockerfile, tuple(tags), proxies, epoch, digests, arguments, artifacts)
 
 
 ALLOWABLE = ("network.host", "security.insecure")
@@ -182,10 +184,21 @@ def refuse_unallowed(request: BuildRequest, graph: BuildGraph) -> None:
                 )
 
 
-def _beside(request: BuildRequest, stages: StageGraph) -> list[StagePlan]:
-    """The stages that are built for something else than an image, each once. Raises GraphError."""
-    found = [stages.find(artifact.stage) for artifact in request.artifacts]
-    return list({plan.stage.index: plan for plan in found}.values())
+def _beside(request: BuildRequest, stages: StageGraph) -> tuple[list[StagePlan], tuple[Artifact, ...]]:
+    """The stages that are built for something else than an image, each once; and the artifacts.
+
+    Raises GraphError for an unknown stage, and DockerfileError for a pattern that is none.
+    """
+    found: dict[int, StagePlan] = {}
+    artifacts = []
+    for artifact in request.artifacts:
+        from jettison.dockerfile.glob import compiled
+
+        compiled(artifact.path)
+        plan = stages.find(artifact.stage)
+        found[plan.stage.index] = plan
+        artifacts.append(replace(artifact, stage=plan.label))
+    return list(found.values()), tuple(artifacts)
 
 
 def _forced(stages: StageGraph, names: Sequence[str]) -> frozenset[str]:

@@ -43,8 +43,8 @@ def tell(console: Console, error: JettisonError) -> int:
     )
     for problem in problems[:_MOST_PROBLEMS]:
         _tell_problem(console, problem)
-    if isinstance(error, StepFailed) and error.log:
-        _tell_log(console, error)
+    if isinstance(error, StepFailed):
+        _tell_more(console, error)
     if len(problems) > _MOST_PROBLEMS:
         stderr.write(f"ERROR: and {len(problems) - _MOST_PROBLEMS} more problems\n")
     if error.temporary:
@@ -59,11 +59,17 @@ def _tell_step(stderr: TextIO, error: StepFailed) -> None:
     stderr.write("------\n")
 
 
-def _tell_log(console: Console, error: StepFailed) -> None:
+def _tell_more(console: Console, error: StepFailed) -> None:
+    """Where all of its output is, and how to look at what it left."""
     from shlex import join
 
-    words = ("jettison", "logs", *console.store_words, error.build, str(error.number))
-    console.stderr.write(f"log: {error.log}\n     {join(words)}\n")
+    if error.log:
+        words = ("jettison", "logs", *console.store_words, error.build, str(error.number))
+        console.stderr.write(f"log: {error.log}\n     {join(words)}\n")
+    if error.state:
+        build = (error.build,) if error.build else ()
+        words = ("jettison", "shell", *console.store_words, "--failed", *build)
+        console.stderr.write(f"to look around where it failed:\n     {join(words)}\n")
 
 
 def _tell_problem(console: Console, problem: Problem) -> None:

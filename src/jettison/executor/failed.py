@@ -1,12 +1,21 @@
-"""What is said of a RUN that ended with another status than 0, or had to be ended."""
+"""What is said, and kept, of a RUN that ended with another status than 0 or had to be ended."""
 
 from __future__ import annotations
 
-from jettison.errors import StepFailed
-from jettison.graph.ops import RunOp
+import os
+import time
+from collections.abc import Mapping
+from typing import cast
+
+from jettison.errors import JettisonError, StepFailed
+from jettison.graph.ops import RunOp, from_json, to_json
 from jettison.graph.vertex import Vertex
+from jettison.location import Location
 from jettison.request import Limits
 from jettison.sandbox.limits import KILLED, Exceeded
+from jettison.sandbox.users import User
+from jettison.store import failed as kept
+from jettison.store.store import Store
 
 _TAIL_LINES = 20
 
@@ -51,3 +60,55 @@ def reasons(status: int, limits: Limits, exceeded: Exceeded | None) -> tuple[str
 
 def _megabytes(size: int) -> str:
     return f"{size / 1e6:.4g} MB"
+
+
+def keep(
+    store: Store,
+    vertex: Vertex,
+    op: RunOp,
+    inputs: Mapping[str, tuple[str, ...]],
+    upper: str,
+    user: User,
+    error: StepFailed,
+) -> None:
+    """Keep what a failed step left in its upper directory, and note in the error under which name.
+
+    Whatever goes wrong: the step's own error is what counts.
+    """
+    below = inputs[vertex.base] if op.has_base else ()
+    try:
+        if not kept.has_room(store):
+            return
+        layer = store.layers.commit_upper(upper, below, (user.uid, user.gid))
+        stacks = tuple(inputs[name] for name in vertex.inputs)
+        name = os.urandom(6).hex()
+        kept.add(
+            store,
+            kept.FailedStep(name, time.time(), error.message, below, layer.id, stacks, _to_plain(vertex, op)),
+        )
+        error.state = name
+    except (JettisonError, OSError):
+        pass
+
+
+def _to_plain(vertex: Vertex, op: RunOp) -> dict[str, object]:
+    place = vertex.location
+    return {
+        "id": vertex.id,
+        "op": to_json(op),
+        "inputs": vertex.inputs,
+        "base": vertex.base,
+        "name": vertex.name,
+        "stage": vertex.stage,
+        "location": (place.path, place.first_line, place.last_line) if place else None,
+    }
+
+
+def vertex_of(failed: kept.FailedStep) -> Vertex:
+    """The step that failed; its op is a RunOp."""
+    data = failed.step
+    location = Location(*data["location"]) if data["location"] else None
+    op = cast(RunOp, from_json(data["op"]))
+    return Vertex(
+        data["id"], op, tuple(data["inputs"]), data["base"], data["name"], data["stage"], location
+    )

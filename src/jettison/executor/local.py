@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -82,6 +82,9 @@ class LocalExecutor:
     """The step that each blob is downloaded for, by digest."""
     networks: list[BuildNetwork] = field(default_factory=list)
     """What steps have of the network, once there is one; `finish` ends it."""
+    failed: dict[str, Layers] = field(default_factory=dict)
+    """What failed steps left, as far as that is kept: their root filesystems, by vertex."""
+    _kept: ExitStack = field(default_factory=ExitStack)
     _trees: frozenset[str] = field(default=frozenset())
     _exported: frozenset[str] = field(default=frozenset())
     _background: list[threading.Thread] = field(default_factory=list)
@@ -188,6 +191,7 @@ class LocalExecutor:
         """Wait for blobs that are made while later steps run, and keep what was learned of contexts."""
         for network in self.networks:
             network.end()
+        self._kept.close()
         for thread in self._background:
             thread.join()
         self._background.clear()
@@ -218,13 +222,23 @@ class LocalExecutor:
         settings = self.run_settings()
         for left in range(settings.retries, -1, -1):
             try:
-                return run(self.store, vertex, op, inputs, settings, output, self.cancel)
+                return run(self.store, vertex, op, inputs, settings, output, self.cancel, keep=not left)
             except StepFailed as error:
                 if not left:
+                    self._keep_in_mind(vertex, error)
                     raise
                 name, stage = vertex.name, vertex.stage
                 self.emit(StepRetried(time.time(), vertex.short, name, stage, error.message, left))
         raise AssertionError("unreachable")
+
+    def _keep_in_mind(self, vertex: Vertex, error: StepFailed) -> None:
+        """What a failed step left stays at least as long as this build goes on."""
+        from jettison.store import failed
+
+        kept = failed.read(self.store, error.state) if error.state else None
+        if kept is not None:
+            self._kept.enter_context(failed.in_use(self.store, kept))
+            self.failed[vertex.id] = kept.layers
 
     def _writer(self, vertex: Vertex) -> LayerWriter:
         if not self._becomes_blob(vertex):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
 from jettison.dataclass import dataclass, field
 from jettison.errors import JettisonError, SandboxError
-from jettison.executor.mounts import StepMounts, mount_targets
+from jettison.executor.mounts import StepMounts, Targets, mount_targets
 from jettison.graph.ops import RunOp
 from jettison.graph.vertex import Vertex
 from jettison.kernel import private_mounts
@@ -23,7 +23,7 @@ from jettison.secrets.values import Secrets
 from jettison.store.base import FileTree
 from jettison.store.faults import FULL, store_error
 from jettison.store.resolve import resolve
-from jettison.store.snapshot import Stub, mounted
+from jettison.store.snapshot import mounted
 from jettison.store.store import Store
 from jettison.store.temporary import WorkDir
 
@@ -76,6 +76,60 @@ class RunSettings:
     network: Callable[[str], Network] = lambda mode: NONE if mode == "none" else HOST
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A RUN before anything of it is mounted. `layers` are the root filesystem that it enters.
+
+    `inputs` are the layers of its vertex's inputs and base.
+    """
+
+    store: Store
+    vertex: Vertex
+    op: RunOp
+    layers: tuple[str, ...]
+    inputs: Mapping[str, tuple[str, ...]]
+    settings: RunSettings
+    user: users.User
+    network: Network
+    targets: Targets
+
+
+def prepare(
+    store: Store,
+    vertex: Vertex,
+    op: RunOp,
+    layers: tuple[str, ...],
+    inputs: Mapping[str, tuple[str, ...]],
+    settings: RunSettings,
+) -> Step:
+    """Look up whatever a RUN needs. Raises as `run`."""
+    view = store.view(layers)
+    user = _user(op, view, vertex)
+    network = _network(op, settings)
+    targets = mount_targets(store, vertex, op, inputs, settings, view)
+    return Step(store, vertex, op, layers, inputs, settings, user, network, targets)
+
+
+@contextmanager
+def entered(
+    step: Step, work: WorkDir, cancel: threading.Event, started: Started = None
+) -> Iterator[ProcessSpec]:
+    """The root filesystem of a step with all its mounts, and its process. Inside private mounts only."""
+    store, op, settings = step.store, step.op, step.settings
+    with ExitStack() as stack:
+        rootfs = stack.enter_context(
+            mounted(
+                store, step.layers, work.upper, work.work, step.targets.missing,
+                overlay=settings.sandbox().name != PLAIN,
+            )
+        )  # fmt: skip
+        folder = f"{work.path}/mounts"
+        mounts = StepMounts(store, step.vertex, op, step.inputs, settings, folder, stack, cancel)
+        mounts.network = step.network
+        env = _environment(op, step.user, settings, mounts.secret_variables())
+        yield _spec(op, rootfs, step.user, env, mounts.all(step.targets), step.network.namespace, started)
+
+
 def run(
     store: Store,
     vertex: Vertex,
@@ -84,17 +138,16 @@ def run(
     settings: RunSettings,
     output: Callable[[int, bytes], None],
     cancel: threading.Event,
+    keep: bool = True,
 ) -> tuple[str, ...]:
     """Run the process and give the stack of layers with the new one on top.
 
     Raises StepFailed when it ends with another status than 0 or reaches a limit, SandboxError when it
-    cannot be started, NotFound for mounts and required secrets that are not there.
+    cannot be started, NotFound for mounts and required secrets that are not there. What a failed step left
+    is kept if `keep`.
     """
     base = inputs[vertex.base] if op.has_base else ()
-    view = store.view(base)
-    user = _user(op, view, vertex)
-    network = _network(op, settings)
-    targets = mount_targets(store, vertex, op, inputs, settings, view)
+    step = prepare(store, vertex, op, base, inputs, settings)
     tail: deque[bytes] = deque()
 
     def heard(stream: int, data: bytes) -> None:
@@ -106,17 +159,11 @@ def run(
     with store.new_work_dir(beside=True) as work:
 
         def inside(stop: threading.Event, started: Started) -> int:
-            sandbox = settings.sandbox()
-            with ExitStack() as stack:
-                rootfs = stack.enter_context(_root(store, base, work, targets.missing, sandbox))
-                mounts = StepMounts(store, vertex, op, inputs, settings, f"{work.path}/mounts", stack, cancel)
-                mounts.network = network
-                env = _environment(op, user, settings, mounts.secret_variables())
-                spec = _spec(op, rootfs, user, env, mounts.all(targets), network.namespace, started)
-                runtime = f"{work.path}/runtime"
-                os.mkdir(runtime, 0o700)
-                with settings.secrets.masked_output(heard) as hidden:
-                    return sandbox.run(spec, hidden, stop, runtime)
+            with (
+                entered(step, work, cancel, started) as spec,
+                settings.secrets.masked_output(heard) as hidden,
+            ):
+                return settings.sandbox().run(spec, hidden, stop, runtime_folder(work))
 
         try:
             status, exceeded = run_within(
@@ -129,23 +176,27 @@ def run(
         except OSError as error:
             raise _not_run(error, vertex, store.root) from error
         if status != 0:
-            from jettison.executor.failed import failed
+            from jettison.executor import failed
 
-            raise failed(vertex, op, status, b"".join(tail), settings.limits, exceeded)
-        layer = store.layers.commit_upper(work.upper, base, (user.uid, user.gid))
+            problem = failed.failed(vertex, op, status, b"".join(tail), settings.limits, exceeded)
+            if keep:
+                failed.keep(store, vertex, op, inputs, work.upper, step.user, problem)
+            raise problem
+        layer = store.layers.commit_upper(work.upper, base, (step.user.uid, step.user.gid))
     return (*base, layer.id)
+
+
+def runtime_folder(work: WorkDir) -> str:
+    """A new folder for what the sandbox keeps while a step runs."""
+    path = f"{work.path}/runtime"
+    os.mkdir(path, 0o700)
+    return path
 
 
 def _network(op: RunOp, settings: RunSettings) -> Network:
     # Without namespaces there is this machine's network only; that there be none is refused by the sandbox.
     shared = op.network != "none" and settings.sandbox().name == PLAIN
     return settings.network("host" if shared else op.network)
-
-
-def _root(
-    store: Store, base: tuple[str, ...], work: WorkDir, missing: list[Stub], sandbox: Sandbox
-) -> AbstractContextManager[str]:
-    return mounted(store, base, work.upper, work.work, missing, overlay=sandbox.name != PLAIN)
 
 
 def _spec(

@@ -77,7 +77,7 @@ def error_to_json(error: JettisonError) -> dict[str, Any]:
         ]
     elif isinstance(error, StepFailed):
         out |= {"step": error.step, "exit_code": error.exit_code, "tail": list(error.tail)}
-        out |= {"build": error.build, "number": error.number, "log": error.log}
+        out |= {"build": error.build, "number": error.number, "log": error.log, "state": error.state}
     elif isinstance(error, RegistryError):
         out["status"] = error.status
     return out
@@ -100,7 +100,8 @@ def error_from_json(data: dict[str, Any]) -> JettisonError:
     if kind is StepFailed:
         known |= {"step": data["step"], "exit_code": data["exit_code"], "tail": tuple(data["tail"])}
         failed = StepFailed(data["message"], **known)
-        failed.build, failed.number, failed.log = data["build"], data["number"], data["log"]
+        failed.build, failed.number = data["build"], data["number"]
+        failed.log, failed.state = data["log"], data["state"]
         return failed
     known["temporary"] = data["temporary"]
     if kind is RegistryError:
