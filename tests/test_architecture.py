@@ -13,7 +13,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ROWS = (
     ("cli", "testing"),
     ("api",),
-    ("worker",),
+    ("worker", "shell"),
     ("build", "container", "picture"),
     ("journal",),
     ("exporting", "checks", "why"),

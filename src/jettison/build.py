@@ -95,21 +95,26 @@ def last_built(request: BuildRequest, config: Config, store: Store, emit: Emit) 
 
     Raises NotFound when a target was never built as it is now.
     """
-    # Without images nothing is packed on the way to the keys.
-    secrets = cache(lambda: _secrets(request))
-    made = _made(request, config, store, emit, threading.Event(), [], secrets, images=False)
-    try:
-        solution = look_up(made.plan.graph, StoreCache(store), made.executor)
-    finally:
-        made.executor.finish()
-    for target in made.plan.graph.targets:
+    plan, solution = known_of(request, config, store, emit)
+    for target in plan.graph.targets:
         if target.vertex and target.vertex not in solution.layers:
             words = [word for name in request.targets for word in ("--target", name)]
             raise NotFound(
                 f"the target {target.name} has not been built as it is now",
                 hint=f"build it first: {' '.join(['jettison build', *words, request.context])}",
             )
-    return made.plan, solution
+    return plan, solution
+
+
+def known_of(request: BuildRequest, config: Config, store: Store, emit: Emit) -> tuple[Plan, Solution]:
+    """The steps of a request, and what the cache has of them, be it little; nothing is built."""
+    # Without images nothing is packed on the way to the keys.
+    secrets = cache(lambda: _secrets(request))
+    made = _made(request, config, store, emit, threading.Event(), [], secrets, images=False)
+    try:
+        return made.plan, look_up(made.plan.graph, StoreCache(store), made.executor)
+    finally:
+        made.executor.finish()
 
 
 def _build(

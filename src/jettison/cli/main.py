@@ -17,6 +17,7 @@ from jettison.version import VERSION
 COMMANDS = {
     "build": "build an image from a Dockerfile",
     "logs": "show what the steps of a build wrote",
+    "shell": "open a shell where a step failed, or in a stage as it is cached",
     "builds": "list earlier builds, show where their time went, compare them",
     "why": "tell why the steps of the last build ran",
     "cache-mount": "list, save, restore and remove cache mounts",

@@ -100,12 +100,12 @@ def run(console: Console, argv: list[str]) -> int:
         console.stderr.flush()
         if not parsed.has("interactive") and not request.terminal:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        forward = container.forwarder(console.cancel, _sent_by_terminal)
+        forward = container.forwarder(console.cancel, sent_by_terminal)
         console.on_signal = forward
         return container.run(local.store, config, request, rung.sandbox, console.cancel, console.note)
 
 
-def _sent_by_terminal(number: int) -> bool:
+def sent_by_terminal(number: int) -> bool:
     """Whether Ctrl-C reached the container by itself: a terminal sends it to all processes in front."""
     import signal
 

@@ -109,6 +109,4 @@ def vertex_of(failed: kept.FailedStep) -> Vertex:
     data = failed.step
     location = Location(*data["location"]) if data["location"] else None
     op = cast(RunOp, from_json(data["op"]))
-    return Vertex(
-        data["id"], op, tuple(data["inputs"]), data["base"], data["name"], data["stage"], location
-    )
+    return Vertex(data["id"], op, tuple(data["inputs"]), data["base"], data["name"], data["stage"], location)

@@ -1,6 +1,6 @@
 """What failed steps left: their files as a layer on those that they began with, and a note of how they ran.
 
-    ROOT/failed/ID    the note, as JSON; a lock on it says that somebody uses what it speaks of
+ROOT/failed/ID    the note, as JSON; a lock on it says that somebody uses what it speaks of
 """
 
 from __future__ import annotations
