@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from typing import cast
 
 from jettison.build import known_of
@@ -13,6 +13,7 @@ from jettison.dataclass import dataclass
 from jettison.errors import NotFound, UsageError
 from jettison.events import Emit
 from jettison.executor.failed import vertex_of
+from jettison.executor.network import BuildNetwork
 from jettison.executor.shell import State, Wish, missing, start
 from jettison.graph.lower_run import DEFAULT_HOSTNAME
 from jettison.graph.ops import RunOp
@@ -167,9 +168,13 @@ def enter(
     """
     sandbox = chooser(request.isolation or config.isolation, request.runtime or config.runtime, emit)
     proxies = {name: value for name, value in build_arguments(request).items() if name in PROXIES}
-    with ExitStack() as closing:
-        if place.failed is not None:
-            closing.enter_context(kept.in_use(store, place.failed))
-        settings = run_settings(request, sandbox, proxies, Secrets(request), emit, closing)
-        about(missing(place.state, settings))
-        return start(store, place.state, settings, wish, cancel)
+    networks: list[BuildNetwork] = []
+    try:
+        with kept.in_use(store, place.failed) if place.failed is not None else nullcontext():
+            settings = run_settings(request, sandbox, proxies, Secrets(request), emit, networks)
+            about(missing(place.state, settings))
+            return start(store, place.state, settings, wish, cancel)
+    finally:
+        for network in networks:
+            network.end()
+            network.wait()

@@ -57,7 +57,7 @@ def label(item: Item) -> str:
         return f"{familiar(item.id)[:60]} ({item.title})"
     text = " ".join((item.title or item.id).split())
     text = text if len(text) <= 60 else text[:59] + "…"
-    named = item.title and item.kind in ("step", "log", "cache-mount")
+    named = item.title and item.kind in ("step", "failed", "log", "cache-mount")
     return text if named else f"{text} {item.id[:19]}".strip()
 
 
@@ -91,6 +91,7 @@ _LISTED = {
     "image": "IMAGE",
     "cache-mount": "CACHE MOUNT",
     "step": "STEP",
+    "failed": "FAILED STEP",
     "tree": "UNPACKED LAYER",
     "orphan": "ORPHAN",
     "memo": "CONTEXT HASHES",

@@ -22,13 +22,13 @@ COMMAND = Command(
     "[OPTIONS]",
     "remove what no tagged image needs from the local store",
     """
-Removes cached steps, images without a tag, and what nothing refers to; with --all cache mounts,
-remembered hashes of build contexts and the logs of builds as well. What a tagged image or a build that
-is running needs stays: `jettison rmi` removes images. With --cache-max only as much goes, the least
-recently used first, as makes the store fit.
+Removes cached steps, what failed ones left, images without a tag, and what nothing refers to; with --all
+cache mounts, remembered hashes of build contexts and the logs of builds as well. What a tagged image or
+a build that is running needs stays: `jettison rmi` removes images. With --cache-max only as much goes,
+the least recently used first, as makes the store fit.
 
-Filters: until=24h or unused-for=24h (not used for so long), type=TYPE (step, image, tree, orphan,
-cache-mount, memo, log), stage=NAME, id=ID. Several values of one filter mean any of them.
+Filters: until=24h or unused-for=24h (not used for so long), type=TYPE (step, failed, image, tree,
+orphan, cache-mount, memo, log), stage=NAME, id=ID. Several values of one filter mean any of them.
 """,
     (
         Option(("--all", "-a"), "cache mounts, hashes of build contexts and logs too"),
@@ -103,7 +103,7 @@ def _wanted(parsed: Parsed, root: str) -> Wanted:
         else:
             raise UsageError(f"--filter {name!r} is not known", hint="until, unused-for, type, stage or id")
     if not kinds and not stages and not ids and not parsed.has("all"):
-        kinds = {"step", "image", "tree", "orphan"}
+        kinds = {"step", "failed", "image", "tree", "orphan"}
     return Wanted(frozenset(kinds), frozenset(stages), tuple(ids), since, _most(parsed, root))
 
 

@@ -76,7 +76,7 @@ def add(store: Store, failed: FailedStep) -> None:
 
 def listed(store: Store) -> list[FailedStep]:
     """The failed steps that are kept, the latest first."""
-    found = [step for name in _names(store) if (step := read(store, name)) is not None]
+    found = [step for name in names(store) if (step := read(store, name)) is not None]
     return sorted(found, key=lambda step: -step.at)
 
 
@@ -115,7 +115,8 @@ def _folder(store: Store) -> str:
     return f"{store.root}/failed"
 
 
-def _names(store: Store) -> list[str]:
+def names(store: Store) -> list[str]:
+    """The ids of all that is kept, readable or not."""
     try:
         return os.listdir(_folder(store))
     except FileNotFoundError:

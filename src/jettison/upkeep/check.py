@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from jettison.dataclass import dataclass
 from jettison.digests import hex_of
 from jettison.errors import StoreError
+from jettison.store import failed
 from jettison.store.blob_writer import stamped
 from jettison.store.contents import pieces
 from jettison.store.images import ImageRecord
@@ -37,7 +38,7 @@ _PIECE = 1 << 20
 class Damage:
     """Something that is not what it should be. `id` is a digest, layer, key, path or image's name."""
 
-    kind: Literal["blob", "tree", "index", "layer", "record", "image", "mode"]
+    kind: Literal["blob", "tree", "index", "layer", "record", "failed", "image", "mode"]
     id: str
     problem: str
 
@@ -77,6 +78,10 @@ def check(store: Store) -> Checked:
             damages += _renderings(store, layer)
         damages += [
             Damage("record", key, "it names a layer that the store has not") for key in broken_records(store)
+        ]
+        damages += [
+            Damage("failed", name, "it names a layer that the store has not")
+            for name in broken_failures(store)
         ]
         damages += [Damage("mode", path, problem) for path, problem in exposed(store.root)]
         images = store.images.list()
@@ -221,6 +226,13 @@ def broken_records(store: Store) -> list[str]:
         if not whole:
             out.append(key)
     return out
+
+
+def broken_failures(store: Store) -> list[str]:
+    """The ids of kept failed steps that cannot be read, or name a layer which the store has not."""
+    layers = {row[0] for row in store.db.read("SELECT id FROM layers")}
+    whole = {step.id for step in failed.listed(store) if layers.issuperset(step.needed)}
+    return sorted(set(failed.names(store)) - whole)
 
 
 def image_damage(store: Store, image: ImageRecord) -> Damage | None:

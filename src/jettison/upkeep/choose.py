@@ -7,7 +7,7 @@ from collections import Counter
 from jettison.dataclass import dataclass
 from jettison.upkeep.survey import FOREVER, Item, Kind, Survey
 
-_ORDER: tuple[Kind, ...] = ("orphan", "image", "step", "tree", "memo", "log", "cache-mount")
+_ORDER: tuple[Kind, ...] = ("orphan", "image", "step", "tree", "failed", "memo", "log", "cache-mount")
 """Of items used at the same time. What others stand on goes after them."""
 
 

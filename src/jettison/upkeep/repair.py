@@ -60,6 +60,8 @@ def _take_away(store: Store, checked: Checked) -> None:
     for damage in checked.damages:
         if damage.kind == "blob":
             remove_tree(f"{store.blobs.folder}/{damage.id.replace(':', '/', 1)}")
+        elif damage.kind == "failed":
+            remove_tree(f"{store.root}/failed/{damage.id}")
         elif damage.kind == "index":
             remove_tree(f"{store.layers.folder}/{damage.id}/index")
             note(store, f"layers/{damage.id}/index", "")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from jettison.dataclass import dataclass, field
 from jettison.errors import StoreError
+from jettison.store.failed import listed
 from jettison.store.trees import TREES, measurable
 from jettison.upkeep.measure import disk_of
 
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from jettison.store.images import ImageRecord
     from jettison.store.store import Store
 
-Kind = Literal["orphan", "image", "step", "tree", "memo", "log", "cache-mount"]
+Kind = Literal["orphan", "image", "step", "tree", "memo", "log", "failed", "cache-mount"]
 """`tree`: files of an image's layer that can be unpacked again; `memo`: hashes of a build context's files;
-`log`: what the steps of a build wrote; `orphan`: what no step and no image needs.
+`log`: what the steps of a build wrote; `failed`: what a failed step left, with all that it stands on;
+`orphan`: what no step and no image needs.
 """
 FOREVER = float("inf")
 _BLOCK = 512
@@ -42,7 +44,7 @@ class Item:
     title: str = ""
     depth: int = 0
     own: frozenset[str] = frozenset()
-    """Of a step: the things of its own layer, without those that it is stacked on."""
+    """Of a step, also a failed one: the things of its own layer, without those that it is stacked on."""
 
     @property
     def tagged(self) -> bool:
@@ -89,6 +91,7 @@ def survey(store: Store, keep: Iterable[str] = ()) -> Survey:
         touched.update(dict.fromkeys(layers.things(layer_id), FOREVER))
     items = [*_steps(store, layers), *_images(store, layers, disk)]
     items += _folders(store, disk, touched)
+    items += _failed(store, layers, disk)
     needed = {thing for item in items for thing in item.needs}
     items += _orphans(layers, disk, touched, needed)
     other = sum(disk_of(f"{store.root}/{name}") for name in _database_files(store.root))
@@ -217,6 +220,25 @@ def _folders(store: Store, disk: dict[str, int], touched: dict[str, float]) -> l
         path = f"listings/{name}"
         disk[path] = at.st_blocks * _BLOCK
         touched[path] = at.st_mtime
+    return out
+
+
+def _failed(store: Store, layers: _Layers, disk: dict[str, int]) -> list[Item]:
+    """Failed steps that are kept. The layers that they stand on stay as long as they do."""
+    out = []
+    steps = {step.id: step for step in listed(store)}
+    for name, at in _files(f"{store.root}/failed"):
+        path = f"failed/{name}"
+        disk[path] = at.st_blocks * _BLOCK
+        step = steps.get(name)
+        if step is None or not step.needed <= layers.blobs.keys():
+            alone = frozenset((path,))
+            out.append(Item("failed", name, 0.0, alone, title="failed step that is not whole", own=alone))
+            continue
+        things = frozenset(thing for layer_id in step.needed for thing in layers.things(layer_id))
+        own = frozenset((path, *layers.things(step.left)))
+        stage, title = step.step["stage"], step.step["name"]
+        out.append(Item("failed", name, at.st_mtime, things | {path}, (), stage, title, own=own))
     return out
 
 

@@ -13,7 +13,7 @@ from jettison.upkeep.survey import Item, survey
 if TYPE_CHECKING:
     from jettison.store.store import Store
 
-PARTS = ("layers", "blobs", "cache-mounts", "memo", "listings", "logs")
+PARTS = ("layers", "blobs", "cache-mounts", "memo", "listings", "logs", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,8 @@ def usage(store: Store) -> Usage:
 
 
 def _own(item: Item) -> set[str]:
-    """The things that are an item's own: of a step its layer, not those it is stacked on."""
-    return set(item.own if item.kind == "step" else item.needs)
+    """The things that are an item's own: of a step, failed or not, its layer, not those it is stacked on."""
+    return set(item.own if item.kind in ("step", "failed") else item.needs)
 
 
 def _bytes(disk: dict[str, int], things: Iterable[str]) -> int:
@@ -89,6 +89,7 @@ def _types(items: Iterable[Item], disk: dict[str, int], tagged: set[str], total:
     for name, kind in (
         ("images without a tag", "image"),
         ("steps", "step"),
+        ("failed steps", "failed"),
         ("unpacked layers", "tree"),
         ("orphans", "orphan"),
         ("cache mounts", "cache-mount"),
