@@ -18,11 +18,11 @@ from jettison.checks import checks_of
 from jettison.config import Config
 from jettison.dataclass import dataclass
 from jettison.errors import JettisonError, NotFound, StepFailed
-from jettison.events import BuildFinished, BuildStarted, Emit, Relay, StepProgress, Warned
+from jettison.events import BuildFinished, BuildStarted, Emit, Relay, StepProgress
 from jettison.executor.contexts import Context, ContextCopies, open_context_of
 from jettison.executor.load import idle_cores
 from jettison.executor.local import LocalExecutor, StoreCache
-from jettison.graph.ops import CopyOp, RunOp
+from jettison.graph.ops import CopyOp
 from jettison.graph.stages import Origin
 from jettison.graph.vertex import BuildGraph
 from jettison.inputs import (
@@ -214,8 +214,6 @@ def _made(
         lambda name: secrets().stamp(name, store.salt),
     )
     graph = plan.graph
-    if request.cache_mounts:
-        _warn_unused_mounts(request, graph, emit)
     opened = _open_contexts(fetch_contexts(contexts, _used(graph), fetching), named, main, path, store)
     networks: list[BuildNetwork] = []
     executor = LocalExecutor(
@@ -268,14 +266,6 @@ def _place(main: MainContext, path: str) -> tuple[str, str]:
     from jettison.why.ops import without_password
 
     return without_password(main.request.context), main.request.file
-
-
-def _warn_unused_mounts(request: BuildRequest, graph: BuildGraph, emit: Emit) -> None:
-    ops = [vertex.op for vertex in graph.vertices.values()]
-    used = {mount.id for op in ops if isinstance(op, RunOp) for mount in op.mounts if mount.type == "cache"}
-    for name in request.cache_mounts.keys() - used:
-        there = f"; there are {', '.join(sorted(used))}" if used else ""
-        emit(Warned(time.time(), f"--cache-mount id={name}: no step of this build has such a mount{there}"))
 
 
 def _upkeep(

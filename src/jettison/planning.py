@@ -152,6 +152,7 @@ def make_plan(
     for message, location in graph.warnings:
         emit(Warned(now(), message, location))
     _warn_unused(arguments, dockerfile, emit, now)
+    _warn_unused_mounts(request, graph, emit, now)
     proxies = {name: value for name, value in arguments.items() if name in PROXIES}
     digests = {f"{image.name} {platform}": image.digest for (_, platform), image in images.items()}
     epoch = source_date_epoch(request, arguments)
@@ -336,6 +337,18 @@ def _warn_unused(
             close = get_close_matches(name, sorted(declared), n=1, cutoff=0.5)
             meant = f"; did you mean {close[0]}?" if close else ""
             emit(Warned(now(), f"the build argument {name} is not declared by any ARG{meant}"))
+
+
+def _warn_unused_mounts(
+    request: BuildRequest, graph: BuildGraph, emit: Emit, now: Callable[[], float]
+) -> None:
+    if not request.cache_mounts:
+        return
+    ops = [vertex.op for vertex in graph.vertices.values()]
+    used = {mount.id for op in ops if isinstance(op, RunOp) for mount in op.mounts if mount.type == "cache"}
+    for name in request.cache_mounts.keys() - used:
+        there = f"; there are {', '.join(sorted(used))}" if used else ""
+        emit(Warned(now(), f"--cache-mount id={name}: no step of this build has such a mount{there}"))
 
 
 def parse_file(data: bytes, path: str) -> Dockerfile:
