@@ -6,6 +6,7 @@ import os
 import struct
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from posixpath import basename
 
 from jettison.dataclass import dataclass, replace
@@ -23,7 +24,7 @@ from jettison.store.store import Store
 
 _SHELLS = ("bash", "sh", "ash", "dash", "zsh", "ksh", "mksh", "fish")
 _FIRST = ("/bin/bash", "/bin/sh", "/bin/ash")
-_TOOL = "/.jettison/busybox"
+_TOOLS = "/.jettison"
 _BUSYBOX = ("/bin/busybox", "/usr/bin/busybox", "/sbin/busybox", "/usr/local/bin/busybox")
 _INTERPRETER = 3
 """The program header of ELF that names a dynamic linker."""
@@ -69,29 +70,35 @@ def start(store: Store, state: State, settings: RunSettings, wish: Wish, cancel:
     """
     op = replace(state.op, mounts=tuple(replace(one, required=False) for one in state.op.mounts))
     step = prepare(store, state.vertex, op, state.layers, state.inputs, settings)
-    shell, tool = _shell(store.view(state.layers), op)
-    args = wish.words or (shell if wish.script is None else (*shell, "-c", wish.script))
+    args, tool = wish.words, ""
+    if not args:
+        shell, tool = _shell(store.view(state.layers), op)
+        args = shell if wish.script is None else (*shell, "-c", wish.script)
     if tool:
         targets = step.targets
-        step = replace(step, targets=Targets(targets.paths, [*targets.missing, Stub(_TOOL[1:], "file")]))
+        step = replace(step, targets=Targets(targets.paths, [*targets.missing, Stub(_TOOLS[1:], "dir")]))
     # It may go on for hours, in which all else may be removed.
     store.session.need_only([*state.layers, *(layer for stack in state.inputs.values() for layer in stack)])
     with store.new_work_dir() as work:
 
         def inside() -> int:
             with entered(step, work, cancel) as spec:
-                mounts = (*spec.mounts, Mount("bind", _TOOL, tool, read_only=True)) if tool else spec.mounts
-                env = _with_term(spec.env, wish.term)
+                mounts = (*spec.mounts, _brought(tool, f"{work.path}/tools")) if tool else spec.mounts
+                env = _environment(spec.env, wish.term, tool)
                 spec = replace(spec, args=args, env=env, mounts=mounts, terminal=bool(wish.term))
                 return settings.sandbox().run(spec, None, cancel, runtime_folder(work))
 
         return private_mounts(inside)
 
 
-def _with_term(env: tuple[str, ...], term: str) -> tuple[str, ...]:
-    if not term or any(item.startswith("TERM=") for item in env):
-        return env
-    return (*env, f"TERM={term}")
+def _environment(env: tuple[str, ...], term: str, tool: str) -> tuple[str, ...]:
+    """The step's variables; with the kind of terminal, and behind all else in PATH what was brought along."""
+    names = dict(item.partition("=")[::2] for item in env)
+    if term:
+        names.setdefault("TERM", term)
+    if tool:
+        names["PATH"] = f"{names['PATH']}:{_TOOLS}" if names.get("PATH") else _TOOLS
+    return tuple(f"{name}={value}" for name, value in names.items())
 
 
 def _shell(view: FileTree, op: RunOp) -> tuple[tuple[str, ...], str]:
@@ -106,11 +113,27 @@ def _shell(view: FileTree, op: RunOp) -> tuple[tuple[str, ...], str]:
             return (program,), ""
     for program in _BUSYBOX:
         if _is_static(program):
-            return (_TOOL, "sh"), program
+            return (f"{_TOOLS}/busybox", "sh"), program
     raise NotFound(
         "there is no shell in this root filesystem, and no static busybox on this machine to bring along",
         hint="install the package busybox-static, or name a program that is there: … -- /app --version",
     )
+
+
+def _brought(tool: str, folder: str) -> Mount:
+    """A folder with a busybox of this machine under all its names."""
+    from shutil import copyfile
+    from subprocess import run
+
+    os.mkdir(folder)
+    copyfile(tool, f"{folder}/busybox")
+    for path in (folder, f"{folder}/busybox"):
+        os.chmod(path, 0o755)
+    listed = run([tool, "--list"], capture_output=True, text=True, timeout=10, check=False).stdout
+    for name in listed.split():
+        with suppress(OSError):
+            os.symlink("busybox", f"{folder}/{name}")
+    return Mount("bind", _TOOLS, folder, read_only=True)
 
 
 def _is_program(view: FileTree, path: str) -> bool:
