@@ -173,10 +173,8 @@ def test_any_step_and_stage_that_is_cached(jettison: Jettison, project: Project)
 
 
 def test_a_root_filesystem_without_a_shell_gets_busybox(jettison: Jettison, project: Project) -> None:
-    folder = project(
-        {"a": "x"},
-        'FROM busybox AS tools\nFROM scratch\nCOPY --from=tools /bin/busybox /app/busybox\nRUN ["/app/busybox", "false"]\n',
-    )
+    dockerfile = "FROM busybox AS tools\nFROM scratch\nCOPY --from=tools /bin/busybox /app/busybox\n"
+    folder = project(dockerfile=dockerfile + 'RUN ["/app/busybox", "false"]\n')
     failed(jettison, folder)
     for isolation in ("root", "builtin", "chroot"):
         words = ("shell", "--isolation", isolation, "--failed")
