@@ -68,7 +68,7 @@ def build(
     (default: this process's). `on_event` is called one at a time, from several threads. Setting `cancel`
     stops the build. `config` wins over `root` and the file. Raises StepFailed when a RUN fails, and others.
     """
-    request = BuildRequest(
+    return build_request(BuildRequest(
         context=os.fspath(context), file=os.fspath(file or ""), file_text=dockerfile, tags=_several(tags),
         artifacts=tuple(artifacts), targets=_several(target or ()), build_args=dict(build_args or {}),
         build_contexts={name: os.fspath(value) for name, value in (build_contexts or {}).items()},
@@ -80,8 +80,7 @@ def build(
         allow=tuple(allow), load=load, jobs=jobs, network=network, runtime=runtime, isolation=isolation,
         compression=compression, compression_level=compression_level, max_size=max_size, max_waste=max_waste,
         environment=_environment(environment), limits=limits or Limits(), retries=retries, hosts=tuple(hosts),
-    )  # fmt: skip
-    return build_request(request, on_event=on_event, cancel=cancel, root=root, config=config)
+    ), on_event=on_event, cancel=cancel, root=root, config=config)  # fmt: skip
 
 
 def build_request(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from jettison.checks import checks_of
 from jettison.config import Config
 from jettison.dataclass import dataclass
-from jettison.errors import JettisonError, NotFound, StepFailed
+from jettison.errors import Cancelled, JettisonError, NotFound
 from jettison.events import BuildFinished, BuildStarted, Emit, Relay, StepProgress
 from jettison.executor.contexts import Context, ContextCopies, open_context_of
 from jettison.executor.load import idle_cores
@@ -239,8 +239,9 @@ def _solve(made: _Made, cancel: threading.Event, trace: Trace) -> Solution:
     try:
         try:
             solution = solve(plan.graph, StoreCache(store), executor, emit, cancel, slots, trace)
-        except StepFailed:
-            _copy_out(plan, trace.results, executor, strict=False)
+        except JettisonError as error:
+            if trace.results and not isinstance(error, Cancelled):
+                _copy_out(plan, trace.results, executor, strict=False)
             raise
         _copy_out(plan, solution.layers, executor, strict=True)
         return solution

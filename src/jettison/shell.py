@@ -9,7 +9,7 @@ from typing import cast
 
 from jettison.build import known_of
 from jettison.config import Config
-from jettison.dataclass import dataclass
+from jettison.dataclass import dataclass, replace
 from jettison.errors import NotFound, UsageError
 from jettison.events import Emit
 from jettison.executor.failed import vertex_of
@@ -21,7 +21,7 @@ from jettison.graph.scope import PROXIES
 from jettison.graph.state import DEFAULT_PATH
 from jettison.graph.vertex import BuildGraph, Target, Vertex
 from jettison.journal.base import PastBuild
-from jettison.planning import build_arguments
+from jettison.planning import build_arguments, refuse_unallowed
 from jettison.request import BuildRequest
 from jettison.running import run_settings
 from jettison.sandbox.ladder import chooser
@@ -168,6 +168,8 @@ def enter(
     """
     sandbox = chooser(request.isolation or config.isolation, request.runtime or config.runtime, emit)
     proxies = {name: value for name, value in build_arguments(request).items() if name in PROXIES}
+    vertex = place.state.vertex
+    refuse_unallowed(request, BuildGraph({vertex.id: replace(vertex, op=place.state.op)}, (), ()))
     networks: list[BuildNetwork] = []
     try:
         with kept.in_use(store, place.failed) if place.failed is not None else nullcontext():

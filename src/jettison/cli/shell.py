@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _OF_BUILD = (
     "--target", "--file", "--build-arg", "--build-context", "--platform", "--secret", "--ssh", "--add-host",
-    "--network", "--cache-mount", "--runtime", "--isolation",
+    "--network", "--allow", "--cache-mount", "--runtime", "--isolation",
 )  # fmt: skip
 
 COMMAND = Command(
@@ -63,7 +63,6 @@ class _Asked:
     line: str = ""
     build: str = ""
     step: str = ""
-    words: tuple[str, ...] = ()
 
 
 def run(console: Console, argv: list[str]) -> int:
@@ -72,7 +71,7 @@ def run(console: Console, argv: list[str]) -> int:
     parsed = parse(COMMAND, own)
     if parsed.help:
         return console.help(COMMAND)
-    asked = replace(_asked(parsed), words=words)
+    asked = _asked(parsed)
     if words and parsed.last("command"):
         raise UsageError("both -c and a command behind -- are given", hint="one of them is enough")
     from jettison.cli.build import request_of

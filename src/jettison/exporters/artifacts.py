@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
 from jettison.dockerfile.glob import compiled, is_pattern
@@ -63,13 +63,13 @@ def _newest(
 
 def _copy(artifact: Artifact, layers: tuple[str, ...], store: Store, emit: Emit) -> None:
     tree = store.view(layers)
-    names = _chosen(tree, artifact.path)
+    roots = _chosen(tree, artifact.path)
     named = f"--artifact {artifact.stage}:{artifact.path}"
-    if names is None:
+    if roots is None:
         raise NotFound(
             f"{named}: nothing is there", hint=f"to look around in the stage: jettison shell {artifact.stage}"
         )
-    picked = _Picked(tree, names)
+    picked = _Picked(tree, roots)
     left_out = write_folder(picked, artifact.dest)
     size = sum(entry.size for entry, _ in flattened(picked))
     if left_out := [*picked.dropped, *left_out]:
@@ -80,45 +80,49 @@ def _copy(artifact: Artifact, layers: tuple[str, ...], store: Store, emit: Emit)
 
 
 def _chosen(tree: FileTree, path: str) -> dict[str, str] | None:
-    """What a path picks: paths in the tree by the names that they get. None: nothing is there.
+    """What a path picks: paths in the tree by the paths that they get. None: nothing is there.
 
-    Of a folder it is its content. What wildcards pick keeps its name.
+    Of a folder it is its content. What wildcards pick keeps the folders that they stand for, so that no two
+    files come to the same place.
     """
-    if not is_pattern(path):
-        found = resolve(tree, path)
-        node = tree.lookup(found)
-        if node is None or node.kind not in _KINDS:
-            return None
-        if node.kind == "dir":
-            return {name: f"{found}/{name}" if found else name for name in tree.listdir(found)}
-        return {path.rstrip("/").rpartition("/")[2]: found}
-    matches = _matching(tree, [part for part in path.split("/") if part])
-    return {found.rpartition("/")[2]: found for found in matches} or None
+    parts = [part for part in path.split("/") if part]
+    fixed = next((number for number, part in enumerate(parts) if is_pattern(part)), len(parts))
+    top = resolve(tree, "/".join(parts[:fixed]))
+    if fixed < len(parts):
+        below = f"{top}/" if top else ""
+        return {name: below + name for name in _matching(tree, top, parts[fixed:])} or None
+    node = tree.lookup(top)
+    if node is None or node.kind not in _KINDS:
+        return None
+    return {"" if node.kind == "dir" else parts[-1]: top}
 
 
-def _matching(tree: FileTree, parts: list[str]) -> list[str]:
-    """The paths that a pattern fits, in order; symlinks on the way are followed inside the tree."""
-    todo = [("", 0)]
-    out: list[str] = []
+def _matching(tree: FileTree, top: str, parts: Sequence[str]) -> list[str]:
+    """The paths below a folder that fit a pattern. Symlinks are not followed."""
+    todo, seen, out = [("", 0)], set[tuple[str, int]](), set[str]()
     while todo:
-        at, done = todo.pop()
+        here = todo.pop()
+        at, done = here
+        if here in seen:
+            continue
+        seen.add(here)
         if done == len(parts):
-            out.append(at)
+            out.add(at)
             continue
-        folder = resolve(tree, at)
-        node = tree.lookup(folder)
-        if node is None or node.kind != "dir":
+        folder = "/".join(filter(None, (top, at)))
+        if not _is_folder(tree, folder):
             continue
-        part = parts[done]
-        below = f"{folder}/" if folder else ""
-        if part == "**":
-            todo.append((folder, done + 1))
-            inside = [name for name in tree.listdir(folder) if _is_folder(tree, below + name)]
-            todo += [(below + name, done) for name in inside]
+        below = f"{at}/" if at else ""
+        names = tree.listdir(folder)
+        if parts[done] == "**":
+            todo.append((at, done + 1))
+            todo += [(below + name, done) for name in names]
+            if done + 1 == len(parts):
+                out.update(below + name for name in names)
         else:
-            fits = compiled(part).fullmatch
-            todo += [(below + name, done + 1) for name in tree.listdir(folder) if fits(name)]
-    return sorted(set(out))
+            fits = compiled(parts[done]).fullmatch
+            todo += [(below + name, done + 1) for name in names if fits(name)]
+    return sorted(out - {""})
 
 
 def _is_folder(tree: FileTree, path: str) -> bool:
@@ -127,42 +131,54 @@ def _is_folder(tree: FileTree, path: str) -> bool:
 
 
 class _Picked:
-    """A FileTree of some files of another one. `names` has what is at its top.
+    """A FileTree of some files of another one: `roots` says which of its paths are where in this one.
 
     What is no file, folder or symlink is not there, nor are symlinks that lead out; `dropped` lists those.
     """
 
-    def __init__(self, tree: FileTree, names: Mapping[str, str]) -> None:
+    def __init__(self, tree: FileTree, roots: Mapping[str, str]) -> None:
         self._tree = tree
-        self._names = names
-        self._dropped: dict[str, None] = {}
+        self._roots = roots
+        self._above: dict[str, set[str]] = {}
+        """The folders above the roots, with the names in them that lead there."""
+        for root in roots:
+            while root:
+                folder, _, name = root.rpartition("/")
+                self._above.setdefault(folder, set()).add(name)
+                root = folder
+        self.dropped: dict[str, None] = {}
 
-    @property
-    def dropped(self) -> list[str]:
-        return list(self._dropped)
-
-    def _inside(self, path: str) -> str:
-        name, slash, rest = path.partition("/")
-        return f"{self._names[name]}{slash}{rest}"
+    def _inside(self, path: str) -> str | None:
+        """Where a path is in the other tree; None for what is in no root."""
+        parts = path.split("/") if path else []
+        for number in range(len(parts) + 1):
+            root = self._roots.get("/".join(parts[:number]))
+            if root is not None:
+                return "/".join(filter(None, (root, *parts[number:])))
+        return None
 
     def lookup(self, path: str) -> Node | None:
         inside = self._inside(path)
+        if inside is None:
+            return Node("dir", 0o755, 0, 0, time.time_ns(), 0) if path in self._above else None
         node = self._tree.lookup(inside)
         if node is None:
             return None
         if node.kind not in _KINDS or (node.kind == "symlink" and _leads_out(path, node.link)):
-            self._dropped[f"/{inside}"] = None
+            self.dropped[f"/{inside}"] = None
             return None
         return node
 
     def listdir(self, path: str) -> list[str]:
-        return self._tree.listdir(self._inside(path)) if path else sorted(self._names)
+        inside = self._inside(path)
+        return sorted(self._above.get(path, ())) if inside is None else self._tree.listdir(inside)
 
     def open(self, path: str) -> BinaryIO:
-        return self._tree.open(self._inside(path))
+        return self._tree.open(self._inside(path) or "")
 
     def xattrs(self, path: str) -> tuple[tuple[str, bytes], ...]:
-        return self._tree.xattrs(self._inside(path))
+        inside = self._inside(path)
+        return self._tree.xattrs(inside) if inside is not None else ()
 
 
 def _leads_out(path: str, link: str) -> bool:
