@@ -15,7 +15,7 @@ from jettison.errors import (
 )
 from jettison.location import Location
 from jettison.progress import wire
-from jettison.request import BuildRequest, BuildResult, BuiltImage, Limits, Output, Secret
+from jettison.request import Artifact, BuildRequest, BuildResult, BuiltImage, Limits, Output, Secret
 
 PLACE = Location("Dockerfile", 3, 4)
 FULL = BuildRequest(
@@ -32,6 +32,7 @@ FULL = BuildRequest(
     secrets=(Secret("i", "s", "e"),),
     ssh=("default",),
     outputs=(Output("oci", "x", (("tar", "false"), ("name", "n"))), Output("local", "d")),
+    artifacts=(Artifact("s", "/reports", "out"),),
     platform="linux/arm64",
     no_cache=("s",),
     pull=True,
@@ -79,9 +80,11 @@ EVERY: list[JettisonError] = [
     StepFailed("message", step="[a 1/1] RUN x", exit_code=7, tail=("one", "two"), location=PLACE),
     DockerfileError((Problem("one", PLACE, "hint"), Problem("two"))),
 ]
+KEPT = StepFailed("message", step="x", exit_code=1)
+KEPT.build, KEPT.number, KEPT.log, KEPT.state = "b3", 4, "/logs/b3/4.log", "5fa4ed41443c"
 
 
-@pytest.mark.parametrize("error", EVERY, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("error", [*EVERY, KEPT], ids=lambda error: type(error).__name__)
 def test_errors_come_back_as_the_same_class(error: JettisonError) -> None:
     got = wire.error_from_json(json.loads(json.dumps(wire.error_to_json(error))))
     assert type(got) is type(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jettison.dataclass import replace
 from jettison.graph.ops import MkdirOp
 from jettison.graph.vertex import BuildGraph, Target, Vertex
 from jettison.oci.config import ImageConfig
@@ -40,6 +41,13 @@ def test_what_is_known_hides_what_it_was_made_of() -> None:
     assert needed_vertices(DIAMOND, {"d": ("x",)}) == set()
     assert needed_vertices(DIAMOND, {"b": ("x",)}) == {"a", "c", "d"}
     assert needed_vertices(DIAMOND, {"b": ("x",), "c": ("y",)}) == {"d"}
+
+
+def test_stages_beside_the_targets_are_needed_too() -> None:
+    both = replace(graph(vertex("a"), vertex("b", "a"), vertex("c", "a"), target="b"), beside=(("c", "c"),))
+    assert needed_vertices(both, {}) == {"a", "b", "c"}
+    assert needed_vertices(both, {"c": ("x",), "b": ("y",)}) == set()
+    assert needed_vertices(replace(both, beside=(("empty", ""),)), {}) == {"a", "b"}
 
 
 def test_nothing_to_do_is_done_at_once() -> None:
