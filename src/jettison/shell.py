@@ -31,8 +31,8 @@ from jettison.store import failed as kept
 from jettison.store.failed import FailedStep
 from jettison.store.store import Store
 
-_SLACK = 5.0
-"""Seconds between the end of a step and what the history says of its build."""
+_SLACK = 0.05
+"""Seconds by which the clock of the machine may be set while a build runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def _steps(graph: BuildGraph, target: Target) -> list[Vertex]:
 def _in_line(steps: Sequence[Vertex], line: str, stage: str) -> Vertex:
     for vertex in steps:
         place = vertex.location
-        if place and line.isdecimal() and place.first_line <= int(line) <= place.last_line:
+        if place and place.first_line <= int(line) <= place.last_line:
             return vertex
     there = sorted({one.location.first_line for one in steps if one.location})
     raise UsageError(

@@ -97,7 +97,7 @@ def test_a_failed_step_is_entered_by_a_terminal_as_it_was(
     done = failed(jettison, folder, *chosen, "--target", "tester")
     if isolation != "root" and "cannot be had here" in done.text:
         pytest.skip(f"{isolation} cannot be had on this machine")
-    assert "jettison shell --failed b1\n" in done.err
+    assert f"jettison shell --isolation {isolation} --failed b1\n" in done.err
     status, shown = typed(
         jettison, "shell", *chosen, "--failed",
         lines=[b"echo T$((40+2))-$TERM; touch /tmp/new", b"cat /tmp/left; ls /tmp", b"exit 5"],

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _LONG = 5.0
 """Seconds after which a build shows where they went."""
 
+_SAME_SHELL = ("isolation", "runtime", "allow", "secret", "ssh", "cache-mount")
+"""Options that a shell where a step failed needs as well."""
+
 __all__ = ["COMMAND", "request_of", "run"]
 
 
@@ -72,6 +75,9 @@ def _build(console: Console, parsed: Parsed, request: BuildRequest, settings: Co
     watch = _watch(parsed, display)
     console.cancellable = True
     console.store_words = tuple(w for name in ("root", "config") for w in _given(parsed, name))
+    console.shell_words = tuple(
+        word for name in _SAME_SHELL for value in parsed.all(name) for word in (f"--{name}", value)
+    )
     try:
         result = build(request, settings, watch.emit if watch else display.emit, console.cancel)
     finally:

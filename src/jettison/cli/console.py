@@ -21,7 +21,8 @@ class Console:
     `cancel` is set by Ctrl-C and SIGTERM while `cancellable`: a command sets that when it
     looks at `cancel`; otherwise they interrupt it. `stopped_by` is the signal's name.
     `on_signal` takes a signal first, and says whether that was all there is to do.
-    `store_words` are the options that lead another command to the same store.
+    `store_words` are the options that lead another command to the same store, `shell_words` those with which
+    a shell is as the steps of this build.
     """
 
     def __init__(self, environment: Mapping[str, str], stdin: TextIO, stdout: TextIO, stderr: TextIO) -> None:
@@ -34,6 +35,7 @@ class Console:
         self.stopped_by = "SIGINT"
         self.on_signal: Callable[[int], bool] | None = None
         self.store_words: tuple[str, ...] = ()
+        self.shell_words: tuple[str, ...] = ()
         self._file = ""
         self._text: str | None = None
 

@@ -68,7 +68,7 @@ def _tell_more(console: Console, error: StepFailed) -> None:
         console.stderr.write(f"log: {error.log}\n     {join(words)}\n")
     if error.state:
         build = (error.build,) if error.build else ()
-        words = ("jettison", "shell", *console.store_words, "--failed", *build)
+        words = ("jettison", "shell", *console.store_words, *console.shell_words, "--failed", *build)
         console.stderr.write(f"to look around where it failed:\n     {join(words)}\n")
 
 

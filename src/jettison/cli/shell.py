@@ -108,7 +108,7 @@ def _asked(parsed: Parsed) -> _Asked:
         parsed.arguments[:] = ["."]
         build, step = [*given, "", ""][:2]
         return _Asked(build=build, step=step.removeprefix("#"))
-    names = [*targets, *given] if targets else given
+    names = [*targets, *given]
     if not names:
         hint = "jettison shell --failed, or jettison shell STAGE"
         raise UsageError("jettison shell needs a stage, or --failed", hint=hint)
@@ -148,7 +148,7 @@ def _wish(console: Console, parsed: Parsed, words: tuple[str, ...]) -> Wish:
 def _enter(console: Console, place: Place, request: BuildRequest, local: Local, wish: Wish) -> int:
     from jettison.cli.run import sent_by_terminal
     from jettison.container import forwarder
-    from jettison.events import ignore
+    from jettison.events import Event, Warned
     from jettison.shell import enter
 
     interactive = not wish.words and wish.script is None
@@ -161,9 +161,12 @@ def _enter(console: Console, place: Place, request: BuildRequest, local: Local, 
         console.stdout.flush()
         console.stderr.flush()
 
-    forward = forwarder(console.cancel, sent_by_terminal)
-    console.on_signal = forward
-    status = enter(local.store, place, request, local.settings, wish, ignore, console.cancel, about)
+    def emit(event: Event) -> None:
+        if isinstance(event, Warned):
+            console.note(event.message)
+
+    console.on_signal = forwarder(console.cancel, sent_by_terminal)
+    status = enter(local.store, place, request, local.settings, wish, emit, console.cancel, about)
     if interactive:
         console.stderr.write("what was changed here is gone\n")
     return status
