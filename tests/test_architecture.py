@@ -16,7 +16,7 @@ ROWS = (
     ("worker", "shell"),
     ("build", "container", "picture"),
     ("journal",),
-    ("exporting", "checks", "why"),
+    ("exporting", "checks", "verdicts", "why"),
     ("insight",),
     ("planning", "progress", "running"),
     ("inputs",),
@@ -24,11 +24,11 @@ ROWS = (
     ("solver",),
     ("cache", "sources", "exporters", "lint", "upkeep"),
     ("graph", "store"),
-    ("dockerfile", "oci", "sandbox", "secrets"),
+    ("dockerfile", "oci", "sandbox", "secrets", "junit"),
     ("request", "config", "platforms", "events"),
     ("side_by_side",),
     ("errors", "replacing"),
-    ("location", "digests", "kernel", "sizes", "version"),
+    ("location", "digests", "kernel", "sizes", "version", "verdict"),
     ("dataclass",),
 )
 """Rooms from top to bottom. A room imports from rows below its own, never from its own row or above."""

@@ -36,6 +36,7 @@ def build(
     ssh: Iterable[str] = (),
     outputs: Output | Iterable[Output] = (),
     artifacts: Iterable[Artifact] = (),
+    checks: str | Iterable[str] = (),
     platform: str = "",
     no_cache: bool | Iterable[str] = False,
     no_cache_mounts: bool = False,
@@ -64,22 +65,21 @@ def build(
 ) -> BuildResult:
     """Build an image; the arguments mean what the options of `jettison build` mean.
 
-    `dockerfile` is the Dockerfile's own text. `environment` is what build arguments and secrets may take
-    (default: this process's). `on_event` is called one at a time, from several threads. Setting `cancel`
-    stops the build. `config` wins over `root` and the file. Raises StepFailed when a RUN fails, and others.
+    `dockerfile` is the Dockerfile's own text. `environment` (default: this process's) is for build arguments
+    and secrets. `on_event` is called one at a time, from several threads. Setting `cancel` stops the build.
+    `config` wins over `root` and the file. Raises StepFailed when a RUN fails, and others.
     """
     return build_request(BuildRequest(
         context=os.fspath(context), file=os.fspath(file or ""), file_text=dockerfile, tags=_several(tags),
-        artifacts=tuple(artifacts), targets=_several(target or ()), build_args=dict(build_args or {}),
-        build_contexts={name: os.fspath(value) for name, value in (build_contexts or {}).items()},
-        labels=dict(labels or {}), annotations=dict(annotations or {}), secrets=tuple(secrets),
-        outputs=(outputs,) if isinstance(outputs, Output) else tuple(outputs), pull=pull,
-        no_cache=(("*",) if no_cache else ()) if isinstance(no_cache, bool) else _several(no_cache),
+        artifacts=tuple(artifacts), checks=_several(checks), targets=_several(target or ()), explain=explain,
+        build_args=dict(build_args or {}), labels=dict(labels or {}), annotations=dict(annotations or {}),
+        build_contexts={name: os.fspath(value) for name, value in (build_contexts or {}).items()}, pull=pull,
+        secrets=tuple(secrets), outputs=_outputs(outputs), no_cache=_no_cache(no_cache), platform=platform,
         cache_mounts={name: os.path.abspath(folder) for name, folder in (cache_mounts or {}).items()},
-        no_cache_mounts=no_cache_mounts, explain=explain, platform=platform, ssh=tuple(ssh), push=push,
-        allow=tuple(allow), load=load, jobs=jobs, network=network, runtime=runtime, isolation=isolation,
-        compression=compression, compression_level=compression_level, max_size=max_size, max_waste=max_waste,
-        environment=_environment(environment), limits=limits or Limits(), retries=retries, hosts=tuple(hosts),
+        no_cache_mounts=no_cache_mounts, ssh=tuple(ssh), push=push, load=load, jobs=jobs, network=network,
+        runtime=runtime, isolation=isolation, compression=compression, max_size=max_size, max_waste=max_waste,
+        compression_level=compression_level, environment=_environment(environment), limits=limits or Limits(),
+        allow=tuple(allow), retries=retries, hosts=tuple(hosts),
     ), on_event=on_event, cancel=cancel, root=root, config=config)  # fmt: skip
 
 
@@ -135,6 +135,16 @@ async def build_async(context: PathLike = ".", **arguments: object) -> BuildResu
 
 def _several(value: str | Iterable[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _outputs(value: Output | Iterable[Output]) -> tuple[Output, ...]:
+    return (value,) if isinstance(value, Output) else tuple(value)
+
+
+def _no_cache(value: bool | Iterable[str]) -> tuple[str, ...]:
+    if isinstance(value, bool):
+        return ("*",) if value else ()
+    return _several(value)
 
 
 def _environment(given: Mapping[str, str] | None) -> dict[str, str]:

@@ -20,7 +20,7 @@ from jettison.dataclass import dataclass
 from jettison.errors import Cancelled, JettisonError, NotFound
 from jettison.events import BuildFinished, BuildStarted, Emit, Relay, StepProgress
 from jettison.executor.contexts import Context, ContextCopies, open_context_of
-from jettison.executor.load import idle_cores
+from jettison.executor.load import slots_for
 from jettison.executor.local import LocalExecutor, StoreCache
 from jettison.graph.ops import CopyOp
 from jettison.graph.stages import Origin
@@ -39,9 +39,9 @@ from jettison.planning import Plan, make_plan, parse_file, refuse_unallowed
 from jettison.platforms import Platform
 from jettison.request import BuildRequest, BuildResult, BuiltImage
 from jettison.solver.base import Layers
-from jettison.solver.solve import Slots, Solution, Trace, look_up, solve
+from jettison.solver.solve import Solution, Trace, look_up, solve
 from jettison.sources.base import BaseImage
-from jettison.sources.context import ContextTree, find_ignore, open_context
+from jettison.sources.context import find_ignore, open_context
 from jettison.sources.memo import memo_name
 from jettison.store.base import Blob
 from jettison.store.store import Store
@@ -53,9 +53,7 @@ if TYPE_CHECKING:
     from jettison.journal.journal import Journal
     from jettison.oci.registry.access import RegistryAccess
     from jettison.secrets.values import Secrets
-
-_MOST_STEPS = 16
-"""Steps side by side, where most of them leave their cores idle."""
+    from jettison.verdict import Verdict
 
 
 def build(
@@ -74,7 +72,7 @@ def build(
     emit = secrets().masked(relay.emit) if request.secrets else relay.emit
     try:
         with Store.open(config.root) as store:
-            solution, result = _build(request, config, store, relay, emit, cancel, fetched, secrets)
+            solution, images, verdicts = _build(request, config, store, relay, emit, cancel, fetched, secrets)
             store.tidy()
     except BaseException as error:
         if request.secrets:
@@ -84,10 +82,9 @@ def build(
         if isinstance(error, JettisonError):
             error.dockerfile = fetched[0] if fetched else None
         raise
-    seconds = time.perf_counter() - started
-    ran, cached = solution.ran, solution.cached
+    seconds, ran, cached = time.perf_counter() - started, solution.ran, solution.cached
     emit(BuildFinished(time.time(), seconds, ran, cached, build=relay.name))
-    return BuildResult(result, ran, cached, seconds, relay.name)
+    return BuildResult(images, ran, cached, seconds, relay.name, verdicts)
 
 
 def last_built(request: BuildRequest, config: Config, store: Store, emit: Emit) -> tuple[Plan, Solution]:
@@ -126,18 +123,21 @@ def _build(
     cancel: threading.Event,
     fetched: list[bytes],
     secrets: Callable[[], Secrets],
-) -> tuple[Solution, tuple[BuiltImage, ...]]:
+) -> tuple[Solution, tuple[BuiltImage, ...], tuple[Verdict, ...]]:
     from jettison.exporting import check_outputs, export, wants_images
 
     check_outputs(request)
     made = _made(request, config, store, emit, cancel, fetched, secrets, wants_images(request))
     graph = made.plan.graph
     refuse_unallowed(request, graph)
-    emit(BuildStarted(time.time(), tuple(t.name for t in graph.targets), len(graph.vertices), graph.skipped))
+    names = tuple([target.name for target in graph.targets])
+    checks = tuple([stage for stage, _ in made.plan.checks])
+    emit(BuildStarted(time.time(), names, len(graph.vertices), graph.skipped, checks))
     with _recorded(relay, made, secrets) as trace:
-        solution = _solve(made, cancel, trace)
+        solution, verdicts = _solve(made, cancel, trace, secrets)
         with _upkeep(store, config, graph, solution, emit):
-            return solution, export(made.main.request, made.plan, solution, store, made.access, emit)
+            images = export(made.main.request, made.plan, solution, store, made.access, emit)
+            return solution, images, verdicts
 
 
 @contextmanager
@@ -232,19 +232,24 @@ def _made(
     return _Made(main, path, plan, executor, access)
 
 
-def _solve(made: _Made, cancel: threading.Event, trace: Trace) -> Solution:
+def _solve(
+    made: _Made, cancel: threading.Event, trace: Trace, secrets: Callable[[], Secrets]
+) -> tuple[Solution, tuple[Verdict, ...]]:
     """Carry out the steps; what ran, and why, is kept for `jettison why`, also when the build fails."""
     plan, executor, request = made.plan, made.executor, made.main.request
-    store, emit, slots = executor.store, executor.emit, _slots(request)
+    store, emit, slots = executor.store, executor.emit, slots_for(request.jobs)
+    known, checks = StoreCache(store), [vertex for _, vertex in plan.checks]
     try:
         try:
-            solution = solve(plan.graph, StoreCache(store), executor, emit, cancel, slots, trace)
+            solution = solve(plan.graph, known, executor, emit, cancel, slots, trace, checks)
         except JettisonError as error:
-            if trace.results and not isinstance(error, Cancelled):
-                _copy_out(plan, trace.results, executor, strict=False)
+            if not isinstance(error, Cancelled):
+                if trace.results:
+                    _copy_out(plan, trace.results, executor, strict=False)
+                error.checks = _verdicts(made, trace, secrets)
             raise
-        _copy_out(plan, solution.layers, executor, strict=True)
-        return solution
+        _copy_out(plan, trace.results, executor, strict=True)
+        return solution, _verdicts(made, trace, secrets)
     finally:
         executor.finish()
         if any(state != "cached" for state in trace.states.values()):
@@ -258,6 +263,15 @@ def _copy_out(plan: Plan, results: Mapping[str, Layers], executor: LocalExecutor
         from jettison.exporters.artifacts import copy_out
 
         copy_out(plan.artifacts, plan.graph, results, executor.failed, executor.store, executor.emit, strict)
+
+
+def _verdicts(made: _Made, trace: Trace, secrets: Callable[[], Secrets]) -> tuple[Verdict, ...]:
+    if not made.plan.checks:
+        return ()
+    from jettison.verdicts import reach_verdicts
+
+    hide = secrets().masks().hide_text if made.main.request.secrets else str
+    return reach_verdicts(made.plan, trace, made.executor, hide)
 
 
 def _place(main: MainContext, path: str) -> tuple[str, str]:
@@ -286,13 +300,6 @@ def _upkeep(
     return kept_small(store, config.cache_max, names, in_use, emit)
 
 
-def _slots(request: BuildRequest) -> Slots:
-    if request.jobs:
-        return Slots(request.jobs)
-    cores = len(os.sched_getaffinity(0))
-    return Slots(cores, max(_MOST_STEPS, 2 * cores), idle_cores())
-
-
 def _used(graph: BuildGraph) -> list[str]:
     """The named contexts that a build reads; no other is brought here."""
     used = [vertex.op.context for vertex in graph.vertices.values() if isinstance(vertex.op, CopyOp)]
@@ -307,15 +314,11 @@ def _open_contexts(
     for name, folder in contexts.folders.items():
         if name and not os.path.isdir(folder):
             continue
-        tree = _open_tree(folder, "" if name else dockerfile_path)
+        found = find_ignore(folder, "" if name else dockerfile_path)
+        tree = open_context(folder, None) if found is None else open_context(folder, found[1], found[0])
         stays = not main.fetched if not name else written.folders[name] == folder
         opened[name] = open_context_of(tree, f"{store.root}/memo/{memo_name(tree.folder)}" if stays else "")
     return opened
-
-
-def _open_tree(folder: str, dockerfile_path: str) -> ContextTree:
-    found = find_ignore(folder, dockerfile_path)
-    return open_context(folder, None) if found is None else open_context(folder, found[1], found[0])
 
 
 def _access(config: Config, environment: Mapping[str, str]) -> Callable[[], RegistryAccess]:

@@ -20,8 +20,13 @@ what to do (`hint`), and where (`location`).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from jettison.dataclass import dataclass
 from jettison.location import Location
+
+if TYPE_CHECKING:
+    from jettison.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,9 @@ class Problem:
 class JettisonError(Exception):
     """The root of all of them. `temporary` says that trying again may help.
 
-    `dockerfile` is the Dockerfile's text, where `location.path` cannot be read (any more).
+    `dockerfile` is the Dockerfile's text, where `location.path` cannot be read (any more). `others` are
+    further errors of the same build, which have nothing to do with this one; `checks` says what came of its
+    check stages.
     """
 
     dockerfile: bytes | None = None
@@ -54,6 +61,8 @@ class JettisonError(Exception):
         self.hint = hint
         self.location = location
         self.temporary = temporary
+        self.others: tuple[JettisonError, ...] = ()
+        self.checks: tuple[Verdict, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.location}: {self.message}" if self.location else self.message

@@ -30,6 +30,8 @@ class BuildStarted(Event):
     steps: int
     skipped: tuple[str, ...]
     """Names of stages that no target needs."""
+    checks: tuple[str, ...] = ()
+    """Names of stages that are built as checks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,30 @@ class Warned(Event):
     message: str
     location: Location | None = None
     rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFinished(Event):
+    """What came of a check stage, told when all of them are over and their artifacts are copied out.
+
+    `seconds` is what its own steps took, `cached` says that none of them had to run. `error` is "" where
+    `ok` is set. `reports` counts the JUnit files among its artifacts; `tests`, `failures`, `errors` and
+    `skipped` the test cases in them; `test_seconds` is what those took by their own account. `failing`
+    has a line for each of the first that did not pass.
+    """
+
+    stage: str
+    ok: bool
+    seconds: float
+    cached: bool
+    error: str = ""
+    reports: int = 0
+    tests: int = 0
+    failures: int = 0
+    errors: int = 0
+    skipped: int = 0
+    test_seconds: float = 0.0
+    failing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

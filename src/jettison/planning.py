@@ -52,7 +52,8 @@ class Plan:
     """What will be built. `tags` holds the tags of each target, in the targets' order.
 
     `images` has the digests of base images, by name and platform; `arguments` are the build arguments.
-    `artifacts` are the request's, with the labels of their stages.
+    `artifacts` are the request's, with the labels of their stages; `checks` has the label and the last
+    vertex ("" for an empty one) of each check stage.
     """
 
     graph: BuildGraph
@@ -63,6 +64,7 @@ class Plan:
     images: dict[str, str] = field(default_factory=dict)
     arguments: dict[str, str] = field(default_factory=dict)
     artifacts: tuple[Artifact, ...] = ()
+    checks: tuple[tuple[str, str], ...] = ()
 
 
 def build_arguments(request: BuildRequest) -> dict[str, str]:
@@ -130,7 +132,8 @@ def make_plan(
     names = {*contexts.folders, *contexts.images} - {""}
     stages = build_stage_graph(dockerfile, scope, names, target)
     targets, tags = choose_targets(request, stages)
-    beside, artifacts = _beside(request, stages)
+    checked = _check_stages(request, stages)
+    beside, artifacts = _beside(request, stages, checked)
     scope = replace(scope, automatic=platform_args(native(), target, targets[-1].label))
     needed, images = _resolve_needed(
         stages, [*targets, *beside], contexts, resolve, dockerfile.escape, emit, now
@@ -156,7 +159,17 @@ def make_plan(
     proxies = {name: value for name, value in arguments.items() if name in PROXIES}
     digests = {f"{image.name} {platform}": image.digest for (_, platform), image in images.items()}
     epoch = source_date_epoch(request, arguments)
-    return Plan(graph, dockerfile, tuple(tags), proxies, epoch, digests, arguments, artifacts)
+    return Plan(
+        graph,
+        dockerfile,
+        tuple(tags),
+        proxies,
+        epoch,
+        digests,
+        arguments,
+        artifacts,
+        graph.beside[: len(checked)],
+    )
 
 
 ALLOWABLE = ("network.host", "security.insecure")
@@ -185,12 +198,22 @@ def refuse_unallowed(request: BuildRequest, graph: BuildGraph) -> None:
                 )
 
 
-def _beside(request: BuildRequest, stages: StageGraph) -> tuple[list[StagePlan], tuple[Artifact, ...]]:
-    """The stages that are built for something else than an image, each once; and the artifacts.
+def _check_stages(request: BuildRequest, stages: StageGraph) -> list[StagePlan]:
+    """The check stages, in the order of the file. Raises GraphError for an unknown one."""
+    if "*" in request.checks:
+        return list(stages.plans)
+    found = {stages.find(name, "check").stage.index for name in request.checks}
+    return [stages.plans[index] for index in sorted(found)]
+
+
+def _beside(
+    request: BuildRequest, stages: StageGraph, checks: Sequence[StagePlan]
+) -> tuple[list[StagePlan], tuple[Artifact, ...]]:
+    """The stages that are built for something else than an image, each once, `checks` first; the artifacts.
 
     Raises GraphError for an unknown stage, and DockerfileError for a pattern that is none.
     """
-    found: dict[int, StagePlan] = {}
+    found = {plan.stage.index: plan for plan in checks}
     artifacts = []
     for artifact in request.artifacts:
         from jettison.dockerfile.glob import compiled

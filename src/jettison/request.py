@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from jettison.dataclass import dataclass, field
+
+if TYPE_CHECKING:
+    from jettison.verdict import Verdict
 
 
 class Reader(Protocol):
@@ -90,6 +93,8 @@ class BuildRequest:
     outputs: tuple[Output, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
     """Their stages are built, whether a target needs them or not."""
+    checks: tuple[str, ...] = ()
+    """Stages that have to be built for the build to succeed, and add nothing to an image; "*" is all."""
     platform: str = ""
     no_cache: tuple[str, ...] = ()
     no_cache_mounts: bool = False
@@ -144,3 +149,5 @@ class BuildResult:
     seconds: float
     build: str = ""
     """Its name in the history: `jettison builds show NAME`. "" when nothing was to be done."""
+    checks: tuple[Verdict, ...] = ()
+    """What came of the check stages, in the order of the Dockerfile."""

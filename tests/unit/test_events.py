@@ -5,6 +5,8 @@ import dataclasses
 import pytest
 
 from jettison import events
+from jettison.dataclass import fields
+from jettison.verdict import Verdict
 
 
 def test_events_are_frozen() -> None:
@@ -17,7 +19,7 @@ def test_every_event_has_its_time_first() -> None:
     kinds = [
         kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, events.Event)
     ]
-    assert len(kinds) == 15
+    assert len(kinds) == 16
     assert all(dataclasses.fields(kind)[0].name == "at" for kind in kinds)
 
 
@@ -71,3 +73,8 @@ def test_without_a_step_no_listener_is_made() -> None:
     relay.emit(LAST)
     relay.end(None)
     assert direct == [FIRST, LAST]
+
+
+def test_a_check_is_told_with_all_that_is_known_of_it() -> None:
+    told = [(field.name, field.type) for field in fields(events.CheckFinished)]
+    assert told == [("at", "float"), *((field.name, field.type) for field in fields(Verdict))]

@@ -85,6 +85,10 @@ def _build(console: Console, parsed: Parsed, request: BuildRequest, settings: Co
         if watch:
             watch.end(console)
     _write_files(parsed, result)
+    if result.checks and display.verbose:
+        from jettison.cli.verdicts import table
+
+        console.stderr.write(table(result.checks))
     if not watch and result.build and result.seconds >= _LONG and display.verbose:
         from jettison.cli.watching import summarise
 
@@ -153,6 +157,7 @@ def request_of(parsed: Parsed, console: Console) -> BuildRequest:
         ssh=tuple(parsed.all("ssh")),
         outputs=outputs,
         artifacts=tuple(map(parse_artifact, parsed.all("artifact"))),
+        checks=_checks(parsed),
         platform=_platform(parsed),
         no_cache=_no_cache(parsed),
         no_cache_mounts=parsed.has("no-cache-mounts"),
@@ -269,6 +274,16 @@ def _no_cache(parsed: Parsed) -> tuple[str, ...]:
     for text in parsed.all("no-cache-filter"):
         names += _split(text)
     return ("*",) if "*" in names else tuple(dict.fromkeys(names))
+
+
+def _checks(parsed: Parsed) -> tuple[str, ...]:
+    """The check stages: ("*",) for all. A list without a name would silently check nothing."""
+    names = []
+    for text in parsed.all("check-stage"):
+        if not (some := _split(text)):
+            raise UsageError("--check-stage has no name of a stage", hint="for example --check-stage tester")
+        names += some
+    return ("*",) if parsed.has("all-stages") else tuple(names)
 
 
 def _cache_mounts(parsed: Parsed) -> dict[str, str]:

@@ -60,6 +60,14 @@ _OPTIONS = (
         "STAGE:PATH=DIR",
         True,
     ),
+    Option(
+        ("--check-stage",),
+        "build further stages, tests for example, that add nothing to the image: when one fails, the build"
+        " fails, and nothing is tagged or written",
+        "STAGE,...",
+        True,
+    ),
+    Option(("--all-stages",), "--check-stage with every stage of the file"),
     Option(("--push",), "push the image to the registries of its tags"),
     Option(("--load",), "hand the image to the running Docker or Podman"),
     Option(("--compression",), "compression of the layers: gzip (default), zstd or none", "KIND"),
@@ -186,6 +194,10 @@ or, when it is none, the Dockerfile of a build without context.
             "jettison build --build-context golang:1.22=oci-layout://bases/go .",
         ),
         ("A folder of a branch of a repository", "jettison build https://git.example/shop.git#main:web"),
+        (
+            "The image, if the tests pass; their report in any case",
+            "jettison build --check-stage tester --artifact tester:/src/reports=reports -t shop/web .",
+        ),
         ("Build one stage anew, the rest from the cache", "jettison build --no-cache=tester ."),
         (
             "Run the step in line 12 again, and tell why others ran",

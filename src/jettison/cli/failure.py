@@ -31,9 +31,19 @@ _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 def tell(console: Console, error: JettisonError) -> int:
     """Print an error with the lines of the file that it is about; give the exit status."""
-    stderr = console.stderr
     if error.dockerfile is not None:
         console.dockerfile("", error.dockerfile.decode("utf-8", "replace"))
+    for one in (error, *error.others):
+        _tell_one(console, one, several=bool(error.others))
+    if error.checks:
+        from jettison.cli.verdicts import table
+
+        console.stderr.write(table(error.checks))
+    return USAGE if isinstance(error, (UsageError, ConfigError)) else FAILED
+
+
+def _tell_one(console: Console, error: JettisonError, several: bool) -> None:
+    stderr = console.stderr
     if isinstance(error, StepFailed):
         _tell_step(stderr, error)
     problems = (
@@ -44,12 +54,11 @@ def tell(console: Console, error: JettisonError) -> int:
     for problem in problems[:_MOST_PROBLEMS]:
         _tell_problem(console, problem)
     if isinstance(error, StepFailed):
-        _tell_more(console, error)
+        _tell_more(console, error, several)
     if len(problems) > _MOST_PROBLEMS:
         stderr.write(f"ERROR: and {len(problems) - _MOST_PROBLEMS} more problems\n")
     if error.temporary:
         stderr.write("hint: this may pass; trying again can help\n")
-    return USAGE if isinstance(error, (UsageError, ConfigError)) else FAILED
 
 
 def _tell_step(stderr: TextIO, error: StepFailed) -> None:
@@ -59,8 +68,8 @@ def _tell_step(stderr: TextIO, error: StepFailed) -> None:
     stderr.write("------\n")
 
 
-def _tell_more(console: Console, error: StepFailed) -> None:
-    """Where all of its output is, and how to look at what it left."""
+def _tell_more(console: Console, error: StepFailed, several: bool) -> None:
+    """Where all of its output is, and how to look at what it left; with its number if `several` failed."""
     from shlex import join
 
     if error.log:
@@ -68,7 +77,9 @@ def _tell_more(console: Console, error: StepFailed) -> None:
         console.stderr.write(f"log: {error.log}\n     {join(words)}\n")
     if error.state:
         build = (error.build,) if error.build else ()
-        words = ("jettison", "shell", *console.store_words, *console.shell_words, "--failed", *build)
+        number = (str(error.number),) if error.build and several else ()
+        given = (*console.store_words, *console.shell_words)
+        words = ("jettison", "shell", *given, "--failed", *build, *number)
         console.stderr.write(f"to look around where it failed:\n     {join(words)}\n")
 
 

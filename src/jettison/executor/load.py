@@ -1,4 +1,7 @@
-"""How busy the machine is, so that steps which only wait don't keep others from running."""
+"""How busy the machine is, and how many steps run side by side for that.
+
+Steps which only wait don't keep others from running.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,21 @@ import os
 import time
 from collections.abc import Callable
 
+from jettison.solver.solve import Slots
+
+_MOST_STEPS = 16
+"""Steps side by side, where most of them leave their cores idle."""
+
 _SHORTEST = 0.03
 """Seconds: the kernel counts in ticks of 10 ms, and fewer of them say too little."""
+
+
+def slots_for(jobs: int) -> Slots:
+    """The slots of a build with `jobs` steps side by side; for 0 it depends on the machine."""
+    if jobs:
+        return Slots(jobs)
+    cores = len(os.sched_getaffinity(0))
+    return Slots(cores, max(_MOST_STEPS, 2 * cores), idle_cores())
 
 
 def idle_cores() -> Callable[[], float]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import BinaryIO
 
 from jettison.dockerfile.glob import compiled, is_pattern
@@ -34,15 +35,39 @@ def copy_out(
     `results` are the layers of steps that are done, `failed` what failed ones left. With `strict` a missing
     path raises NotFound, and what cannot be written ExportError; else each is a warning.
     """
-    ends = dict(graph.beside)
     for artifact in artifacts:
         try:
-            _copy(artifact, _newest(graph, ends[artifact.stage], results, failed), store, emit)
+            _copy(artifact, _tree(artifact, graph, results, failed, store), emit)
         except (JettisonError, OSError) as error:
             if strict:
                 raise
             text = error.message if isinstance(error, JettisonError) else str(error)
             emit(Warned(time.time(), text))
+
+
+def files_of(
+    artifact: Artifact,
+    graph: BuildGraph,
+    results: Mapping[str, tuple[str, ...]],
+    failed: Mapping[str, tuple[str, ...]],
+    store: Store,
+) -> Iterator[tuple[str, int, Callable[[], BinaryIO]]]:
+    """The files of an artifact, if there are any: their paths in the stage, sizes, and what opens them."""
+    tree = _tree(artifact, graph, results, failed, store)
+    picked = _Picked(tree, _chosen(tree, artifact.path) or {})
+    for entry, _ in flattened(picked):
+        if entry.kind == "file":
+            yield picked.inside(entry.path) or "", entry.size, partial(picked.open, entry.path)
+
+
+def _tree(
+    artifact: Artifact,
+    graph: BuildGraph,
+    results: Mapping[str, tuple[str, ...]],
+    failed: Mapping[str, tuple[str, ...]],
+    store: Store,
+) -> FileTree:
+    return store.view(_newest(graph, dict(graph.beside)[artifact.stage], results, failed))
 
 
 def _newest(
@@ -61,8 +86,7 @@ def _newest(
     return ()
 
 
-def _copy(artifact: Artifact, layers: tuple[str, ...], store: Store, emit: Emit) -> None:
-    tree = store.view(layers)
+def _copy(artifact: Artifact, tree: FileTree, emit: Emit) -> None:
     roots = _chosen(tree, artifact.path)
     named = f"--artifact {artifact.stage}:{artifact.path}"
     if roots is None:
@@ -148,7 +172,7 @@ class _Picked:
                 root = folder
         self.dropped: dict[str, None] = {}
 
-    def _inside(self, path: str) -> str | None:
+    def inside(self, path: str) -> str | None:
         """Where a path is in the other tree; None for what is in no root."""
         parts = path.split("/") if path else []
         for number in range(len(parts) + 1):
@@ -158,7 +182,7 @@ class _Picked:
         return None
 
     def lookup(self, path: str) -> Node | None:
-        inside = self._inside(path)
+        inside = self.inside(path)
         if inside is None:
             return Node("dir", 0o755, 0, 0, time.time_ns(), 0) if path in self._above else None
         node = self._tree.lookup(inside)
@@ -170,14 +194,14 @@ class _Picked:
         return node
 
     def listdir(self, path: str) -> list[str]:
-        inside = self._inside(path)
+        inside = self.inside(path)
         return sorted(self._above.get(path, ())) if inside is None else self._tree.listdir(inside)
 
     def open(self, path: str) -> BinaryIO:
-        return self._tree.open(self._inside(path) or "")
+        return self._tree.open(self.inside(path) or "")
 
     def xattrs(self, path: str) -> tuple[tuple[str, bytes], ...]:
-        inside = self._inside(path)
+        inside = self.inside(path)
         return self._tree.xattrs(inside) if inside is not None else ()
 
 

@@ -86,15 +86,15 @@ class StageGraph:
         name = name.lower()
         return next((p for p in reversed(self.plans[:before]) if p.stage.name == name), None)
 
-    def find(self, target: str) -> StagePlan:
-        """The stage that `--target` means. Raises GraphError with the nearest name."""
+    def find(self, target: str, what: str = "target") -> StagePlan:
+        """The stage that `--target` means, or another option. Raises GraphError with the nearest name."""
         found = self._named(target, before=len(self.plans))
         if found is None and target.isdecimal() and int(target) < len(self.plans):
             found = self.plans[int(target)]
         if found is None:
             names = [plan.stage.name for plan in self.plans if plan.stage.name]
             raise GraphError(
-                f"target stage {target!r} could not be found", hint=nearest(target.lower(), names)
+                f"{what} stage {target!r} could not be found", hint=nearest(target.lower(), names)
             )
         return found
 

@@ -83,9 +83,11 @@ class Journal:
         steps = self._steps()
         failed = _failed(steps, error)
         folder = keep.log_folder(self._store, self._number)
-        if isinstance(error, StepFailed) and failed is not None and self._number:
-            error.build, error.number = self.name, failed.number
-            error.log = path_of(folder, failed.number)
+        for one in (error, *error.others) if isinstance(error, JettisonError) and self._number else ():
+            step = _failed(steps, one)
+            if isinstance(one, StepFailed) and step is not None:
+                one.build, one.number = self.name, step.number
+                one.log = path_of(folder, step.number)
         build = PastBuild(
             self._number, self.recorder.began, time.time() - self.recorder.began, *self._place,
             self._targets, _state(error), *self.counts, _text(error), self._trace.kept,

@@ -31,6 +31,7 @@ TYPES: dict[str, Any] = {
         events.StepExplained,
         events.IsolationChosen,
         events.Warned,
+        events.CheckFinished,
         events.Exported,
         events.BuildFinished,
     )

@@ -144,7 +144,8 @@ def started(event: BuildStarted) -> list[str]:
     """What will be built and what is left out."""
     targets = ", ".join(event.targets)
     steps = f"{event.steps} step" + ("" if event.steps == 1 else "s")
-    lines = [f"building {targets}: {steps}"]
+    checks = f"; checks: {', '.join(event.checks)}" if event.checks else ""
+    lines = [f"building {targets}: {steps}{checks}"]
     if event.skipped:
         lines.append(f"not needed by {targets}: {', '.join(event.skipped)}")
     return lines

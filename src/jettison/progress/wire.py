@@ -9,6 +9,7 @@ from jettison.dataclass import fields
 from jettison.errors import DockerfileError, JettisonError, Problem, RegistryError, StepFailed
 from jettison.progress.jsonl import location_from_json, location_to_json
 from jettison.request import Artifact, BuildRequest, BuildResult, BuiltImage, Limits, Output, Secret
+from jettison.verdict import Verdict
 
 
 def request_to_json(request: BuildRequest) -> dict[str, Any]:
@@ -52,13 +53,22 @@ def result_to_json(result: BuildResult) -> dict[str, Any]:
     """A result as plain data."""
     images = [{field.name: getattr(image, field.name) for field in fields(image)} for image in result.images]
     counts = {name: getattr(result, name) for name in ("ran", "cached", "seconds", "build")}
-    return {"images": images, **counts}
+    return {"images": images, **counts, "checks": _verdicts_to_json(result.checks)}
 
 
 def result_from_json(data: dict[str, Any]) -> BuildResult:
     """The result that `result_to_json` made this of."""
     images = tuple(BuiltImage(**{**image, "tags": tuple(image["tags"])}) for image in data["images"])
-    return BuildResult(images, data["ran"], data["cached"], data["seconds"], data["build"])
+    checks = _verdicts_from_json(data["checks"])
+    return BuildResult(images, data["ran"], data["cached"], data["seconds"], data["build"], checks)
+
+
+def _verdicts_to_json(verdicts: tuple[Verdict, ...]) -> list[dict[str, Any]]:
+    return [{field.name: getattr(one, field.name) for field in fields(one)} for one in verdicts]
+
+
+def _verdicts_from_json(data: list[dict[str, Any]]) -> tuple[Verdict, ...]:
+    return tuple(Verdict(**{**one, "failing": tuple(one["failing"])}) for one in data)
 
 
 def error_to_json(error: JettisonError) -> dict[str, Any]:
@@ -80,11 +90,20 @@ def error_to_json(error: JettisonError) -> dict[str, Any]:
         out |= {"build": error.build, "number": error.number, "log": error.log, "state": error.state}
     elif isinstance(error, RegistryError):
         out["status"] = error.status
+    out["others"] = [error_to_json(other) for other in error.others]
+    out["checks"] = _verdicts_to_json(error.checks)
     return out
 
 
 def error_from_json(data: dict[str, Any]) -> JettisonError:
     """The error that `error_to_json` made this of: the same class, the same fields."""
+    error = _own_from_json(data)
+    error.others = tuple(map(error_from_json, data["others"]))
+    error.checks = _verdicts_from_json(data["checks"])
+    return error
+
+
+def _own_from_json(data: dict[str, Any]) -> JettisonError:
     kind: Any = getattr(errors, data["type"], JettisonError)
     if not (isinstance(kind, type) and issubclass(kind, JettisonError)):
         kind = JettisonError

@@ -195,6 +195,8 @@ def mask_error(masks: Masks, error: JettisonError) -> None:
     error.message = hide(error.message)
     error.args = (error.message,)
     error.hint = hide(error.hint) if error.hint else error.hint
+    for other in error.others:
+        mask_error(masks, other)
     if isinstance(error, StepFailed):
         error.tail = tuple(map(hide, error.tail))
     if isinstance(error, DockerfileError):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING
 
 from jettison.cache.key import CacheKey, content_key, definition_key
-from jettison.dataclass import dataclass, field
+from jettison.dataclass import dataclass, field, replace
 from jettison.errors import Cancelled, JettisonError
 from jettison.events import Emit, StepFinished, StepStarted
 from jettison.graph.ops import CopyOp, to_json
@@ -40,13 +40,16 @@ class Trace:
 
     `keys` are all definition keys, `inputs` those of content keys that were needed. `states` is "cached",
     "ran", "failed", or "unsure" where files changed while they were read; steps not reached have none.
-    `kept` is the number under which all this was kept, 0 for not.
+    `seconds` is what steps took, `errors` why they failed. `kept` is the number under which all this was
+    kept, 0 for not.
     """
 
     keys: dict[str, CacheKey] = field(default_factory=dict)
     inputs: dict[str, list[list[str] | str]] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
     results: dict[str, Layers] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    errors: dict[str, BaseException] = field(default_factory=dict)
     kept: int = 0
 
 
@@ -75,6 +78,7 @@ class _Done:
     cached: bool = False
     error: BaseException | None = None
     size: int = 0
+    seconds: float = 0.0
 
 
 def definition_keys(
@@ -121,11 +125,14 @@ def solve(
     cancel: threading.Event,
     slots: Slots,
     trace: Trace | None = None,
+    checks: Collection[str] = (),
 ) -> Solution:
-    """Bring about every target's result, and fill `trace` on the way if something has to be done.
+    """Bring about every target's result; all of `trace` but the results is for what has to be done.
 
     Steps run in threads of their own, as many at a time as `slots` says. The first error sets `cancel`,
-    waits for what runs to end, and is raised. Raises Cancelled when `cancel` was set from outside.
+    waits for what runs to end, and is raised. `checks` are vertices that are brought about before that,
+    unless they need what failed; all that went wrong by itself meanwhile is in the `others` of the error.
+    Raises Cancelled when `cancel` was set from outside.
     """
     tainted = tainted_vertices(graph)
     keys = definition_keys(graph, executor, cache, tainted)
@@ -143,12 +150,13 @@ def solve(
                 hit = hits.get(vertex.id)
                 emit(_finished(vertex, 0.0, _Done(vertex.id, cached=True, size=hit.size if hit else 0)))
                 solution.cached += 1
+    trace = trace or Trace()
+    trace.results = state.results
     if todo:
-        trace = trace or Trace()
-        trace.keys, trace.results = keys, state.results
+        trace.keys = keys
         trace.states = dict.fromkeys(state.results, "cached")
         work = _Work(graph, keys, tainted, cache, executor, emit, trace)
-        _run(work, state, solution, cancel, slots)
+        _run(work, state, solution, cancel, slots, checks)
     solution.layers = state.results
     return solution
 
@@ -165,14 +173,21 @@ def look_up(graph: BuildGraph, cache: Cache, executor: Executor) -> Solution:
     return Solution(layers, {name: hit.created for name, hit in hits.items()})
 
 
-def _run(work: _Work, state: SolverState, solution: Solution, cancel: threading.Event, slots: Slots) -> None:
+def _run(
+    work: _Work,
+    state: SolverState,
+    solution: Solution,
+    cancel: threading.Event,
+    slots: Slots,
+    checks: Collection[str],
+) -> None:
     from queue import SimpleQueue
 
     finished: SimpleQueue[_Done] = SimpleQueue()
-    failure: BaseException | None = None
+    failures: list[BaseException] = []
 
     def start() -> bool:
-        name = state.start() if failure is None and not cancel.is_set() else None
+        name = state.start() if not cancel.is_set() else None
         if name is None:
             return False
         vertex = work.graph.vertices[name]
@@ -187,24 +202,45 @@ def _run(work: _Work, state: SolverState, solution: Solution, cancel: threading.
         if not state.running:
             break
         done = _next(finished, state, slots, start)
+        work.trace.seconds[done.vertex] = done.seconds
         if done.error is not None:
-            state.running.discard(done.vertex)
+            # What is no error of a step, or the end of the build, concerns all of them.
+            own = isinstance(done.error, JettisonError) and not isinstance(done.error, Cancelled)
+            state.fail(done.vertex, checks if own else ())
             work.trace.states[done.vertex] = "failed"
-            if failure is None or isinstance(failure, Cancelled):
-                failure = done.error
-            cancel.set()
-            continue
-        state.finish(done.vertex, done.layers)
-        solution.created[done.vertex] = done.created
-        work.trace.states.setdefault(done.vertex, "cached" if done.cached else "ran")
-        if done.cached:
-            solution.cached += 1
+            work.trace.errors[done.vertex] = done.error
+            failures.append(done.error)
         else:
-            solution.ran += 1
-    if failure is not None:
-        raise failure
+            _take_in(work, state, solution, done)
+        if state.given_up:
+            cancel.set()
+    if failures:
+        raise _failure(failures)
     if cancel.is_set() and not state.done:
         raise Cancelled("the build was cancelled")
+
+
+def _take_in(work: _Work, state: SolverState, solution: Solution, done: _Done) -> None:
+    state.finish(done.vertex, done.layers)
+    solution.created[done.vertex] = done.created
+    work.trace.states.setdefault(done.vertex, "cached" if done.cached else "ran")
+    if done.cached:
+        solution.cached += 1
+    else:
+        solution.ran += 1
+
+
+def _failure(failures: list[BaseException]) -> BaseException:
+    """The first error that is none of being stopped, with the further ones; a bug goes before all others."""
+    own = [error for error in failures if not isinstance(error, Cancelled)]
+    for error in own:
+        if not isinstance(error, JettisonError):
+            return error
+    if not own:
+        return failures[0]
+    first, *others = {error.message: error for error in own if isinstance(error, JettisonError)}.values()
+    first.others = tuple(others)
+    return first
 
 
 def _next(finished: SimpleQueue[_Done], state: SolverState, slots: Slots, start: Callable[[], bool]) -> _Done:
@@ -233,8 +269,9 @@ def _step(work: _Work, vertex: Vertex, inputs: dict[str, Layers]) -> _Done:
         done = _carry_out(work, vertex, inputs, started)
     except BaseException as error:
         done = _Done(vertex.id, error=error)
+    done = replace(done, seconds=time.perf_counter() - clock)
     try:
-        work.emit(_finished(vertex, time.perf_counter() - clock, done))
+        work.emit(_finished(vertex, done.seconds, done))
     except BaseException as error:
         return _Done(vertex.id, error=done.error or error)
     return done

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from jettison.dataclass import dataclass, field
 from jettison.graph.vertex import BuildGraph
@@ -14,6 +14,11 @@ def needed_vertices(graph: BuildGraph, known: Mapping[str, Layers]) -> set[str]:
     targets, that nothing known stands for.
     """
     roots = [*(target.vertex for target in graph.targets), *(vertex for _, vertex in graph.beside)]
+    return needed_below(graph, roots, known)
+
+
+def needed_below(graph: BuildGraph, roots: Iterable[str], known: Mapping[str, Layers]) -> set[str]:
+    """The vertices at and under some roots ("" is none) that nothing known stands for."""
     todo = [name for name in roots if name]
     out: set[str] = set()
     while todo:
@@ -47,6 +52,9 @@ class SolverState:
     waiting: dict[str, int] = field(default_factory=dict)
     ready: list[str] = field(default_factory=list)
     running: set[str] = field(default_factory=set)
+    _broken: set[str] = field(default_factory=set)
+    _wanted: set[str] | None = None
+    """After a failure: what still is to be brought about."""
 
     @classmethod
     def begin(cls, graph: BuildGraph, known: Mapping[str, Layers]) -> SolverState:
@@ -84,6 +92,25 @@ class SolverState:
                 if not self.waiting[waiting]:
                     del self.waiting[waiting]
                     self.ready.append(waiting)
+
+    def fail(self, name: str, checks: Collection[str]) -> None:
+        """Take in a failure: only what `checks` need is left to do, if they can do without what failed."""
+        self.running.discard(name)
+        self._broken.add(name)
+        self._wanted = set()
+        for check in checks:
+            needed = needed_below(self.graph, [check], self.results)
+            if needed.isdisjoint(self._broken):
+                self._wanted |= needed
+        self.waiting = {item: count for item, count in self.waiting.items() if item in self._wanted}
+        self.ready = [item for item in self.ready if item in self._wanted]
+
+    @property
+    def given_up(self) -> bool:
+        """Whether something failed, and nothing that goes on is wanted in spite of that."""
+        if self._wanted is None:
+            return False
+        return not (self.ready or self.waiting or not self.running.isdisjoint(self._wanted))
 
     @property
     def done(self) -> bool:

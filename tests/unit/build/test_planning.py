@@ -56,6 +56,22 @@ def test_several_targets_share_one_graph() -> None:
     assert names.count("[one 2/2] RUN 1") == 1
 
 
+def test_check_stages_are_built_beside_the_target_in_the_order_of_the_file() -> None:
+    made = plan(THREE, checks=("stage-2".replace("stage-", ""), "TWO", "two"))
+    assert [name for name, _ in made.checks] == ["two", "stage-2"] and made.graph.skipped == ()
+    names = [made.graph.vertices[vertex].name for _, vertex in made.checks]
+    assert names == ["[two 1/1] RUN 2", "[stage-2 2/2] COPY --from=one /x /x"]
+    assert targets(made) == {"stage-2": ()}
+    every = plan(THREE, checks=("*",), targets=("one",)).checks
+    assert [name for name, _ in every] == ["one", "two", "stage-2"]
+    twice = plan("FROM a AS x\nRUN 1\nFROM b AS x\nRUN 2\nFROM scratch\n", checks=("*",))
+    assert len({vertex for _, vertex in twice.checks}) == 3 and twice.checks[2] == ("stage-2", "")
+    assert plan("FROM a AS x\nRUN 1\nFROM b AS x\nRUN 2\n", checks=("x",)).checks == twice.checks[1:2]
+    with pytest.raises(GraphError, match="check stage 'tow' could not be found") as caught:
+        plan(THREE, checks=("tow",))
+    assert caught.value.hint == "did you mean 'two'?"
+
+
 def test_a_stage_tag_makes_its_stage_a_target() -> None:
     assert targets(plan(THREE, tags=("one=a:1", "two=b:1"))) == {"one": ("a:1",), "two": ("b:1",)}
 

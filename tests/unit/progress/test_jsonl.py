@@ -15,7 +15,7 @@ from jettison.progress.jsonl import Jsonl, encode, from_json, to_json
 
 PLACE = Location("Dockerfile", 1, 2)
 EVERY: tuple[Event, ...] = (
-    events.BuildStarted(1.0, ("a", "b"), 3, ("c",)),
+    events.BuildStarted(1.0, ("a", "b"), 3, ("c",), ("d",)),
     events.BuildNamed(1.0, "b7", "/store/logs/b7"),
     events.ContextFetched(1.0, "lib", "https://host/lib.git#main", "c0ffee", 0),
     events.BaseResolved(1.0, "alpine", "sha256:a", "local store"),
@@ -29,6 +29,7 @@ EVERY: tuple[Event, ...] = (
     events.StepExplained(1.0, "id", "[a 1/1] RUN x", "a", PLACE, ("ARG V 1 → 2",), ("argument",)),
     events.IsolationChosen(1.0, "builtin", "builtin", "root", "no OCI runtime", False),
     events.Warned(1.0, "careful", PLACE, "Rule"),
+    events.CheckFinished(1.0, "a", False, 0.5, False, "exit code: 1", 1, 4, 1, 1, 1, 2.5, ("x: bad", "y")),
     events.Exported(1.0, "a", "oci", "out.tar", "sha256:b", 7),
     events.BuildFinished(1.0, 2.0, 1, 2, "", "b7"),
 )

@@ -16,8 +16,11 @@ from jettison.errors import (
 from jettison.location import Location
 from jettison.progress import wire
 from jettison.request import Artifact, BuildRequest, BuildResult, BuiltImage, Limits, Output, Secret
+from jettison.verdict import Verdict
 
 PLACE = Location("Dockerfile", 3, 4)
+PASSED = Verdict("lint", True, 0.0, True)
+FAILED = Verdict("tester", False, 2.5, False, "exit code: 1", 1, 4, 1, 0, 1, 2.25, ("a: b", "c"))
 FULL = BuildRequest(
     context="/c",
     context_stream=b"\x00\xff",
@@ -43,6 +46,7 @@ FULL = BuildRequest(
     hosts=("a:1.2.3.4",),
     environment={"P": "\udcff"},
     runtime="crun",
+    checks=("a", "b"),
     push=True,
     load=True,
 )
@@ -56,7 +60,7 @@ def test_requests_come_back(request_: BuildRequest) -> None:
 
 def test_results_come_back() -> None:
     image = BuiltImage("final", "sha256:a", "sha256:b", ("x:1",), 5)
-    result = BuildResult((image, image), 1, 2, 0.5)
+    result = BuildResult((image, image), 1, 2, 0.5, "b3", (PASSED, FAILED))
     assert wire.result_from_json(json.loads(json.dumps(wire.result_to_json(result)))) == result
 
 
@@ -90,6 +94,16 @@ def test_errors_come_back_as_the_same_class(error: JettisonError) -> None:
     assert type(got) is type(error)
     assert got.__dict__ == error.__dict__
     assert str(got) == str(error)
+
+
+def test_further_errors_and_the_verdicts_come_with_an_error() -> None:
+    error = StepFailed("message", step="[a 1/1] RUN x", exit_code=7)
+    error.others = (errors.StoreError("full", hint="prune"),)
+    error.checks = (PASSED, FAILED)
+    got = wire.error_from_json(json.loads(json.dumps(wire.error_to_json(error))))
+    assert got.checks == error.checks and isinstance(got, StepFailed)
+    (other,) = got.others
+    assert type(other) is errors.StoreError and other.__dict__ == error.others[0].__dict__
 
 
 def test_no_error_class_is_forgotten() -> None:

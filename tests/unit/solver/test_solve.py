@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from jettison.errors import Cancelled, SourceError
+from jettison.errors import Cancelled, JettisonError, SourceError
 from jettison.events import Event, StepFinished, ignore
 from jettison.graph.vertex import BuildGraph, Vertex
-from jettison.solver.solve import Slots, Solution, solve
+from jettison.solver.solve import Slots, Solution, Trace, solve
 from jettison.testing.solving import MemoryCache, ScriptedExecutor
 
 from .test_state import DIAMOND, graph, vertex
@@ -133,6 +133,83 @@ def test_a_step_whose_files_changed_meanwhile_is_not_remembered_and_spoils_no_ke
     solution = run(DIAMOND, again, cache)
     assert again.ran == ["b", "d"]
     assert solution.layers["d"][1:] == ("b", "d")
+
+
+APART = replace(
+    graph(vertex("a"), vertex("b", "a"), vertex("c", "a"), vertex("d", "c"), vertex("t", "a"), target="t"),
+    beside=(("b", "b"), ("d", "d")),
+)
+"""Below the target and two stages beside it there is one step."""
+
+
+def check(broken: str, checks: tuple[str, ...], jobs: int = 1) -> tuple[list[str], JettisonError, Trace]:
+    """Solve with steps that fail: what ran, the error, and the trace."""
+
+    def fail(v: Vertex) -> None:
+        if v.name in broken:
+            raise SourceError(f"{v.name} is broken")
+
+    executor, trace, cancel = ScriptedExecutor(act=fail), Trace(), threading.Event()
+    with pytest.raises(SourceError) as caught:
+        solve(APART, MemoryCache(), executor, ignore, cancel, Slots(jobs), trace, checks)
+    assert cancel.is_set()
+    return executor.ran, caught.value, trace
+
+
+def test_checks_are_brought_to_their_end_when_something_else_fails() -> None:
+    ran, error, trace = check("b", ("b", "d"))
+    # The target's own step does not begin.
+    assert ran == ["a", "b", "c", "d"]
+    assert error.message == "b is broken" and error.others == ()
+    assert trace.errors == {"b": error} and {"a", "c", "d"} == set(trace.results)
+    assert all(trace.seconds[name] > 0 for name in "abcd")
+    assert check("t", ("b", "d"))[0] == ["a", "b", "c", "t", "d"]
+
+
+def test_without_checks_the_first_failure_ends_all() -> None:
+    assert check("bc", ())[0] == ["a", "b"]
+    assert check("b", ("b",))[0] == ["a", "b"]
+
+
+def test_failures_of_several_checks_are_told_together() -> None:
+    ran, error, trace = check("bc", ("b", "d"))
+    assert ran == ["a", "b", "c"]
+    assert [one.message for one in (error, *error.others)] == ["b is broken", "c is broken"]
+    assert set(trace.errors) == {"b", "c"}
+    assert check("a", ("b", "d"))[0] == ["a"]
+
+
+def test_what_only_the_target_needs_is_stopped_when_the_checks_are_over() -> None:
+    begun, cancel = threading.Event(), threading.Event()
+
+    def act(v: Vertex) -> None:
+        if v.name == "t":
+            begun.set()
+            assert cancel.wait(20)
+            raise Cancelled("stopped")
+        if v.name == "b":
+            assert begun.wait(20)
+            raise SourceError("b is broken")
+        if v.name == "d":
+            assert not cancel.is_set()
+
+    executor = ScriptedExecutor(act=act)
+    with pytest.raises(SourceError) as caught:
+        solve(APART, MemoryCache(), executor, ignore, cancel, Slots(4), None, ("b", "d"))
+    assert "d" in executor.ran and caught.value.others == ()
+
+
+def test_a_bug_ends_everything_and_comes_first() -> None:
+    def act(v: Vertex) -> None:
+        if v.name == "b":
+            raise SourceError("b is broken")
+        if v.name == "c":
+            raise ZeroDivisionError
+
+    executor = ScriptedExecutor(act=act)
+    with pytest.raises(ZeroDivisionError):
+        solve(APART, MemoryCache(), executor, ignore, threading.Event(), Slots(1), None, ("b", "d"))
+    assert executor.ran == ["a", "b", "c"]
 
 
 def test_a_failure_is_not_remembered() -> None:
