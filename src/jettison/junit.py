@@ -20,6 +20,8 @@ _LONGEST = 200
 _PIECE = 1 << 16
 _LONGEST_TAG = 1 << 20
 """Bytes. Some versions of expat read an unfinished tag anew with every piece."""
+_DEEPEST, _MOST_ELEMENTS = 100, 300_000
+"""Elements in each other, and in all: expat keeps the names of all that are open, and all different ones."""
 _OUTCOMES = ("error", "failure", "skipped")
 """The worst first: a test case has one."""
 
@@ -92,6 +94,7 @@ class _Reader:
         self.report = Report(files=1)
         self.other = False
         """Whether this is no report."""
+        self._elements = 0
         self._depth = 0
         self._case = 0
         """The depth of the test case that is open; 0 for none."""
@@ -104,6 +107,9 @@ class _Reader:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         name = name.rpartition(":")[2]
         self._depth += 1
+        self._elements += 1
+        if self._depth > _DEEPEST or self._elements > _MOST_ELEMENTS:
+            raise NotReadable("it has more elements than are read")
         if self._depth == 1:
             self.other = name not in ("testsuites", "testsuite")
         elif name == "testcase" and not self._case:
