@@ -14,6 +14,9 @@ from typing import Protocol
 from jettison.dataclass import dataclass
 from jettison.location import Location
 
+CONTEXT, PUSH = "context", "push"
+"""What `StepProgress` has in place of a step's id."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -89,7 +92,10 @@ class StepOutput(Event):
 
 @dataclass(frozen=True, slots=True)
 class StepProgress(Event):
-    """How far a download, an unpacking or an upload is. Bytes; `total` is 0 where nobody knows."""
+    """How far a download, an unpacking or an upload is. Bytes; `total` is 0 where nobody knows.
+
+    `step` is "context" for a build context that is fetched, "push" for an image that goes to a registry.
+    """
 
     step: str
     label: str

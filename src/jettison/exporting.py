@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from jettison.dataclass import dataclass, replace
 from jettison.errors import UsageError
-from jettison.events import Emit, Exported, Warned
+from jettison.events import PUSH, Emit, Exported, StepProgress, Warned
 from jettison.exporters.attributes import annotations_of, check_attributes, flag, packing_of
 from jettison.exporters.image import ImageDocument, make_image
 from jettison.graph.vertex import Target
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from jettison.oci.registry.access import RegistryAccess
 
 _RENDERERS = 2
+_EVERY = 0.25
+"""Seconds between two events about one push."""
 FILES = ("tar", "local")
 TYPES = ("image", "oci", "docker", "registry", *FILES)
 
@@ -271,8 +273,21 @@ def _push(images: Sequence[_Named], store: Store, access: Callable[[], RegistryA
 
     for name, document, names, _ in images:
         for item in names:
-            push_image(store, document, item, access())
+            push_image(store, document, item, access(), _pushing(item, emit))
             emit(Exported(time.time(), name, "registry", item, document.manifest_digest, document.size))
+
+
+def _pushing(name: str, emit: Emit) -> Callable[[int, int], None]:
+    """Tells how far a push is, now and then."""
+    last = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > _EVERY:
+            last = time.monotonic()
+            emit(StepProgress(time.time(), PUSH, f"pushing {name}", done, total))
+
+    return progress
 
 
 def _load(built: Sequence[_Built], store: Store, emit: Emit) -> None:

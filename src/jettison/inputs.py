@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from jettison.dataclass import dataclass, replace
 from jettison.errors import NotFound, SourceError, UsageError
-from jettison.events import ContextFetched, Emit, StepProgress
+from jettison.events import CONTEXT, ContextFetched, Emit, StepProgress
 from jettison.request import BuildRequest, Reader
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _download(name: str, url: str, fetching: Fetching) -> str:
         nonlocal last
         if time.monotonic() - last > _EVERY:
             last = time.monotonic()
-            fetching.emit(StepProgress(time.time(), "context", f"context {shown}", done, total))
+            fetching.emit(StepProgress(time.time(), CONTEXT, f"context {shown}", done, total))
 
     path = f"{fetching.new_folder('download')}/content"
     got = fetch_url(url, path, access=fetching.http, cancel=fetching.cancel, progress=progress)

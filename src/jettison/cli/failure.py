@@ -64,8 +64,17 @@ def _tell_one(console: Console, error: JettisonError, several: bool) -> None:
 def _tell_step(stderr: TextIO, error: StepFailed) -> None:
     stderr.write(f"------\n > {error.step}:\n")
     for line in error.tail[-20:]:
-        stderr.write(line.rstrip("\r\n") + "\n")
+        stderr.write(_shown(line.rstrip("\r\n"), stderr) + "\n")
     stderr.write("------\n")
+
+
+def _shown(line: str, stream: TextIO) -> str:
+    """A line that a program wrote: whole for a file; for a terminal as it would look, without escapes."""
+    if not stream.isatty():
+        return line
+    from jettison.progress.cells import safe
+
+    return safe(line.rpartition("\r")[2])
 
 
 def _tell_more(console: Console, error: StepFailed, several: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from jettison.dataclass import dataclass, field
 from jettison.events import (
+    PUSH,
     BuildFinished,
     BuildNamed,
     BuildStarted,
@@ -132,6 +133,9 @@ class Recorder:
 
     def _progress(self, event: StepProgress, at: float) -> None:
         self._step(event.step)
+        if event.step == PUSH:
+            # Its time is in the span of the export that it belongs to.
+            return
         key = (event.step, event.label)
         load = self._loads.get(key)
         if load is None:

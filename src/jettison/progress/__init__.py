@@ -32,15 +32,15 @@ def choose(mode: str, stream: TextIO, lines: TextIO, environment: Mapping[str, s
         hint = f"did you mean {near[0]}?" if near else "modes: " + ", ".join(MODES)
         raise UsageError(f"--progress {mode!r} is not known", hint=hint)
     if mode == "auto":
-        mode = "tty" if stream.isatty() and environment.get("TERM", "dumb") != "dumb" else "plain"
+        mode = "tty" if stream.isatty() and _can_draw(environment) else "plain"
     if mode == "plain":
         from jettison.progress.plain import Plain
 
         return Plain(stream)
     if mode == "tty":
-        from jettison.progress.terminal import Terminal
+        from jettison.progress.terminal import terminal
 
-        return Terminal(stream, colour=not environment.get("NO_COLOR"))
+        return terminal(stream, environment)
     if mode == "jsonl":
         from jettison.progress.jsonl import Jsonl
 
@@ -48,3 +48,10 @@ def choose(mode: str, stream: TextIO, lines: TextIO, environment: Mapping[str, s
     from jettison.progress.quiet import Quiet
 
     return Quiet(stream)
+
+
+def _can_draw(environment: Mapping[str, str]) -> bool:
+    """Whether a terminal is one that can be redrawn, with somebody before it."""
+    if environment.get("TERM", "dumb") == "dumb":
+        return False
+    return environment.get("CI", "").lower() in ("", "0", "false")

@@ -1,6 +1,30 @@
-"""What a step's process wrote, cut into lines; and numbers for people."""
+"""What a step's process wrote, cut into lines; numbers for people; and what a terminal can show."""
 
 from __future__ import annotations
+
+from jettison.dataclass import dataclass
+
+RED, GREEN, YELLOW, CYAN, DIM, BOLD = "31", "32", "33", "36", "2", "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a terminal can show: colours, and signs beyond ASCII."""
+
+    colour: bool = True
+    signs: bool = True
+
+    def paint(self, text: str, code: str) -> str:
+        """A text in a colour, or as it is."""
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text else text
+
+    def sign(self, sign: str, plain: str) -> str:
+        """A sign, or what stands for it in ASCII."""
+        return sign if self.signs else plain
+
+    def words(self, text: str) -> str:
+        """A text with nothing in it that the terminal has no letters for."""
+        return text if self.signs else text.encode("ascii", "replace").decode("ascii")
 
 
 class LineBuffer:

@@ -1,11 +1,15 @@
-"""Progress for a person at a terminal: finished steps stay as lines, running ones are redrawn below them."""
+"""Progress for a person at a terminal: what is over stays as lines, what runs is redrawn below them.
+
+A build that finds everything in the cache writes its few lines at once and never draws: what
+draws (`painter.py`) is imported when the first step begins.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
-import time
-from typing import TextIO
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TextIO
 
 from jettison.events import (
     BaseResolved,
@@ -17,13 +21,12 @@ from jettison.events import (
     IsolationChosen,
     StepExplained,
     StepFinished,
-    StepOutput,
     StepProgress,
     StepRetried,
     StepStarted,
     Warned,
 )
-from jettison.progress.lines import LineBuffer, duration, size_text
+from jettison.progress.lines import BOLD, CYAN, DIM, GREEN, RED, YELLOW, Look, duration, size_text
 from jettison.progress.plain import (
     explained,
     exported,
@@ -36,172 +39,169 @@ from jettison.progress.plain import (
     warning,
 )
 
-_REFRESH = 0.1
-_FIRST = 0.15
-"""Seconds before anything is redrawn: a build that finds all in the cache never draws at all."""
-_MOST = 12
-_GREEN, _RED, _YELLOW, _CYAN, _DIM, _BOLD = "32", "31", "33", "36", "2", "1"
+if TYPE_CHECKING:
+    from jettison.progress.live import Live
+    from jettison.progress.painter import Painter
 
-
-class _Running:
-    """A step at work and the last thing that it said."""
-
-    __slots__ = ("buffers", "last", "name", "started")
-
-    def __init__(self, name: str, at: float) -> None:
-        self.name = name
-        self.started = at
-        self.last = ""
-        self.buffers: dict[int, LineBuffer] = {}
+_ASIDE = 40
+"""Cells that an error may take beside its step's name."""
 
 
 class Terminal:
-    """Draws with ANSI escapes only. Its thread starts with the first step that really runs."""
+    """Shows a build on a terminal. May be called from any thread."""
 
     verbose = True
 
-    def __init__(self, stream: TextIO, colour: bool = True) -> None:
+    def __init__(self, stream: TextIO, look: Look, reflows: bool = True) -> None:
         self._stream = stream
-        self._colour = colour
+        self._look = look
+        self._reflows = reflows
         self._lock = threading.Lock()
-        self._running: dict[str, _Running] = {}
-        self._drawn = 0
-        self._over = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._early: list[Event] = []
+        self._cached: dict[str, list[str]] = {}
+        self._painter: Painter | None = None
+        self._broken = False
 
     def emit(self, event: Event) -> None:
-        """Take in one event; lines that stay are written at once."""
+        """Take in one event. Until something runs, lines are written at once."""
         with self._lock:
-            match event:
-                case StepOutput():
-                    self._heard(event)
-                case StepProgress():
-                    if running := self._running.get(event.step):
-                        total = f" / {size_text(event.total)}" if event.total else ""
-                        running.last = f"{event.label} {size_text(event.done)}{total}"
-                case StepStarted():
-                    self._running[event.step] = _Running(event.name, event.at)
-                    self._animate()
-                case _:
-                    self._stays(self._lines(event))
+            if self._painter is None and isinstance(event, (StepStarted, StepProgress)):
+                self._painter = self._begin()
+            if self._painter is not None:
+                self._painter.take(event, lambda live: self._lines(event, live))
+                return
+            self._early.append(event)
+            self._write("".join(line + "\n" for line in self._lines(event, None)))
 
     def close(self) -> None:
         """Stop drawing and leave the cursor below the last line."""
-        self._over.set()
-        if self._thread is not None:
-            self._thread.join()
         with self._lock:
-            self._write(self._erase())
-            self._running.clear()
+            painter, self._painter = self._painter, None
+            if painter is not None:
+                painter.close(self._folded())
+            else:
+                self._write("".join(line + "\n" for line in self._folded()))
 
-    def _lines(self, event: Event) -> list[str]:
+    def _begin(self) -> Painter:
+        from jettison.progress.painter import Painter
+
+        painter = Painter(self._write, lambda: size_of(self._stream), self._look, self._reflows)
+        for event in self._early:
+            painter.live.take(event)
+        self._early.clear()
+        return painter
+
+    def _lines(self, event: Event, live: Live | None) -> list[str]:
+        """The lines that stay of an event. Steps of the cache are told of together."""
+        if isinstance(event, StepFinished) and event.cached and not event.error:
+            self._cached.setdefault(event.stage, []).append(event.name)
+            return []
+        lines = self._step(event, live) if isinstance(event, StepFinished) else self._told(event)
+        return [*self._folded(), *lines] if lines else []
+
+    def _told(self, event: Event) -> list[str]:
+        """What is said of everything that is no step."""
+        paint = self._look.paint
         match event:
-            case StepFinished():
-                self._running.pop(event.step, None)
-                if event.error:
-                    return [self._paint(f"✗ {event.name}", _RED) + f"  {failure_of(event)}"]
-                if event.cached:
-                    return [self._paint(f"✓ {event.name}", _CYAN) + self._paint("  CACHED", _DIM)]
-                return [self._paint(f"✓ {event.name}", _GREEN) + f"  {duration(event.seconds)}"]
             case StepRetried():
-                return [self._paint(f"↻ {event.name}", _YELLOW) + f"  {retried(event)}"]
+                return [paint(self._line("↻", "@", event.name), YELLOW) + f"  {self._text(retried(event))}"]
             case BuildStarted():
-                first, *rest = started(event)
-                return [self._paint(first, _BOLD), *(self._paint(line, _DIM) for line in rest)]
+                first, *rest = map(self._text, started(event))
+                return [paint(first, BOLD), *(paint(line, DIM) for line in rest)]
             case BaseResolved():
-                return [self._paint(f"  base {event.name} from {event.origin}", _DIM)]
+                return [paint(f"  base {self._text(event.name)} from {self._text(event.origin)}", DIM)]
             case ContextFetched():
-                return [self._paint(f"  {fetched(event)}", _DIM)]
+                return [paint(f"  {self._text(fetched(event))}", DIM)]
             case StepExplained():
-                return [self._paint(explained(event), _DIM)]
+                return [paint(self._text(explained(event)), DIM)]
             case IsolationChosen():
-                return [self._paint(line, _DIM) for line in isolated(event)]
+                return [paint(self._text(line), DIM) for line in isolated(event)]
             case Warned():
-                return [self._paint(warning(event), _YELLOW)]
+                return [paint(self._text(warning(event)), YELLOW)]
             case Exported():
-                return [self._paint("✓ ", _GREEN) + exported(event)]
+                return [paint(f"{self._look.sign('✓', '+')} ", GREEN) + self._text(exported(event))]
             case BuildFinished():
-                return [self._paint(finished(event), _RED if event.error else _BOLD)]
+                return [paint(self._text(finished(event)), RED if event.error else BOLD)]
         return []
 
-    def _heard(self, event: StepOutput) -> None:
-        running = self._running.get(event.step)
-        if running is None:
-            return
-        buffer = running.buffers.setdefault(event.stream, LineBuffer())
-        lines = [line for line in (*buffer.feed(event.data), buffer.peek()) if line.strip()]
-        if lines:
-            running.last = lines[-1]
+    def _step(self, event: StepFinished, live: Live | None) -> list[str]:
+        paint, look = self._look.paint, self._look
+        if event.cancelled:
+            stopped = "  stopped"
+            return [paint(self._line("–", "-", event.name, stopped) + stopped, DIM)]
+        if event.error:
+            # The command is in the name already, and the whole error comes at the end.
+            told = failure_of(event).rpartition(" did not complete: ")[2]
+            first, *more = map(self._text, told.splitlines() or [""])
+            right = f"  {duration(event.seconds)}  {first}"
+            head = self._line("✗", "x", event.name, right if len(right) <= _ASIDE else "")
+            last = live.failed.pop(event.step, []) if live is not None else []
+            below = [paint(f"  {look.sign('│', '|')} {look.words(line)}", DIM) for line in last]
+            return [paint(head, RED) + right, *(f"  {line}" for line in more), *below]
+        size = f"  {size_text(event.size)}" if event.size else ""
+        right = f"  {duration(event.seconds)}{size}"
+        return [paint(self._line("✓", "+", event.name, right), GREEN) + right]
 
-    def _animate(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._draw_on, name="progress", daemon=True)
-            self._thread.start()
+    def _folded(self) -> list[str]:
+        """One line about the steps that were in the cache since the last line."""
+        cached, self._cached = self._cached, {}
+        names = [name for stage in cached.values() for name in stage]
+        if not names:
+            return []
+        if len(names) == 1:
+            text, right = names[0], "  cached"
+        else:
+            text = f"{len(names)} steps cached"
+            right = "  " + self._text(
+                ", ".join(f"{stage} {len(steps)}".strip() for stage, steps in cached.items())
+            )
+            right = self._fit(right, 2 + len(text))
+        return [self._look.paint(self._line("✓", "+", text, right), CYAN) + self._look.paint(right, DIM)]
 
-    def _draw_on(self) -> None:
-        if self._over.wait(_FIRST):
-            return
-        while True:
-            with self._lock:
-                self._write(self._erase() + self._picture())
-            if self._over.wait(_REFRESH):
-                return
+    def _line(self, sign: str, plain: str, text: str, right: str = "") -> str:
+        """A sign and a text that leave room for what is right of them, in one row."""
+        return f"{self._look.sign(sign, plain)} {self._fit(text, 2 + len(right))}"
 
-    def _stays(self, lines: list[str]) -> None:
-        if lines:
-            erase = self._erase()
-            picture = self._picture() if erase else ""
-            self._write(erase + "".join(line + "\n" for line in lines) + picture)
+    def _fit(self, text: str, taken: int) -> str:
+        """A text that shares a row with `taken` other cells, clipped."""
+        room = max(size_of(self._stream)[0] - 1 - taken, 10)
+        if len(text) > room or not (text.isascii() and text.isprintable()):
+            from jettison.progress.cells import clip
 
-    def _erase(self) -> str:
-        drawn, self._drawn = self._drawn, 0
-        return f"\x1b[{drawn}A\r\x1b[J" if drawn else ""
+            text = clip(self._text(text), room, self._look.sign("…", "~"))
+        return text
 
-    def _picture(self) -> str:
-        """The running steps, two lines each: what it is and for how long, and its last line of output."""
-        width, height = self._size()
-        now = time.time()
-        lines: list[str] = []
-        room = max(1, min(_MOST, height - 2))
-        for running in self._running.values():
-            took = duration(now - running.started)
-            name = _cut(running.name, width - len(took) - 5)
-            lines.append(f"{self._paint('▸', _CYAN)} {name}  {self._paint(took, _DIM)}")
-            if running.last:
-                lines.append("  " + self._paint(_cut(_safe(running.last), width - 4), _DIM))
-        if len(lines) > room:
-            lines = [*lines[: room - 1], self._paint(f"  … {len(self._running)} steps at work", _DIM)]
-        self._drawn = len(lines)
-        return "".join(line + "\n" for line in lines)
+    def _text(self, text: str) -> str:
+        """A text with nothing in it that would move the cursor."""
+        if not (text.isascii() and text.isprintable()):
+            from jettison.progress.cells import safe
 
-    def _size(self) -> tuple[int, int]:
-        try:
-            size = os.get_terminal_size(self._stream.fileno())
-        except (OSError, ValueError):
-            return 80, 24
-        return (size.columns or 80), (size.lines or 24)
-
-    def _paint(self, text: str, code: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
+            text = self._look.words(safe(text))
+        return text
 
     def _write(self, text: str) -> None:
-        if not text:
+        if not text or self._broken:
             return
         try:
             self._stream.write(text)
             self._stream.flush()
-        except BrokenPipeError:
-            pass
+        except (OSError, ValueError):
+            # Whoever watched has gone; the build itself goes on.
+            self._broken = True
 
 
-def _safe(text: str) -> str:
-    """A program's own escapes would break the drawing: they are left out."""
-    if "\x1b" in text:
-        import re
+def terminal(stream: TextIO, environment: Mapping[str, str]) -> Terminal:
+    """The display for a terminal, as far as the environment tells what that can do."""
+    signs = "utf" in (stream.encoding or "").lower()
+    look = Look(not environment.get("NO_COLOR"), signs)
+    # xterm itself is the one that cuts lines off where others break them anew.
+    return Terminal(stream, look, "XTERM_VERSION" not in environment)
 
-        text = re.sub(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)?", "", text)
-    return "".join(c if c.isprintable() else " " for c in text)
 
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
+def size_of(stream: TextIO) -> tuple[int, int]:
+    """Columns and rows of a terminal; 80 by 24 where it does not say."""
+    try:
+        size = os.get_terminal_size(stream.fileno())
+    except (OSError, ValueError):
+        return 80, 24
+    return (size.columns or 80), (size.lines or 24)
