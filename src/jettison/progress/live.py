@@ -151,7 +151,8 @@ class Live:
 
     def take(self, event: Event) -> None:
         """Note one event."""
-        self.began = self.began or event.at
+        if not self.version:
+            self.began = event.at
         self.version += 1
         match event:
             case StepOutput():

@@ -41,23 +41,33 @@ class Screen:
         if lines == old and not above and not resized:
             return ""
         up = self._rows(old, size) if resized else len(old)
-        out = [f"\x1b[{up}A\r" if up else "\r"]
-        broken = any(rows(_CODES.sub("", line), size[0] - 1) > 1 for line in above)
-        if resized or (old and broken):
-            out.append("\x1b[J")
+        out = [f"\x1b[{up}A" if up else ""]
+        left = up - len(above) - len(lines)
+        if resized or any(rows(_CODES.sub("", line), size[0] - 1) > 1 for line in above):
+            out.append(_erased(up))
+            left = 0
         if above:
             # These may break into several rows, all below them having been erased then.
             out += ["\x1b[?7h", *(_ROW + line + "\n" for line in above), "\x1b[?7l"]
         same = 0 if above or resized else len(old)
         for i, line in enumerate(lines):
             out.append("\n" if i < same and old[i] == line else f"{_ROW}{line}\n")
-        out.append("\x1b[J")
+        out.append(_erased(max(left, 0)))
         return _BEGIN + "".join(out) + _END
 
     def _rows(self, lines: list[str], size: tuple[int, int]) -> int:
         columns, height = size
         taken = sum(rows(_CODES.sub("", line), columns) for line in lines) if self._reflows else len(lines)
         return min(taken, height - 1)
+
+
+def _erased(count: int) -> str:
+    """Erases the cursor's row and so many below it.
+
+    Row by row: a terminal that is told to erase all of its screen may keep that among what has scrolled away.
+    """
+    back = f"\x1b[{count}A" if count else ""
+    return _ROW + "\x1b[B\x1b[2K" * count + back
 
 
 class Painter:
