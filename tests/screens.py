@@ -114,7 +114,8 @@ class Tmux:
         self.until(lambda screen: any(map(end.fullmatch, screen)))
         # Lines that were broken are whole again here.
         lines = [line.rstrip() for line in self._do("capture-pane", "-p", "-J", "-S", "-500").splitlines()]
-        typed = max(i for i, line in enumerate(lines) if line.endswith(f'"=$?= {self._count}"'))
+        # Nothing is seen of what was typed before the shell was ready.
+        typed = max((i for i, line in enumerate(lines) if line.endswith(f'"=$?= {self._count}"')), default=-1)
         found = next(i for i, line in enumerate(lines) if end.fullmatch(line))
         return int(lines[found].split("=")[1]), [line for line in lines[typed + 1 : found] if line]
 
