@@ -23,31 +23,31 @@ LIGHT = {"page": "#f6f8fa", "line": "#d1d9e0", "text": "#1f2328", "dim": "#59636
 DARK = {"page": "#151b23", "line": "#3d444d", "text": "#e6edf3", "dim": "#9198a1", "red": "#f85149",
         "green": "#3fb950", "yellow": "#d29922", "cyan": "#58a6ff"}  # fmt: skip
 CODES = {"1": "bold", "2": "dim", "31": "red", "32": "green", "33": "yellow", "36": "cyan"}
+WEIGHTS = {"bold", "dim"}
 _PIECES = re.compile(r"\x1b\[([\d;]*)m|([^\x1b]+)")
 
 
-def pieces(line: str) -> Iterator[tuple[str, str]]:
-    """The parts of a line: the classes of each, and its text."""
-    on: dict[str, None] = {}
+def pieces(line: str, on: set[str]) -> Iterator[tuple[str, str]]:
+    """The parts of a line: the classes of each, and its text. `on` is what the line before left on."""
     for codes, text in _PIECES.findall(line):
         if text:
-            yield " ".join(on), safe(text)
+            yield " ".join(sorted(on)), safe(text)
             continue
         for code in codes.split(";"):
             if code in CODES:
-                on[CODES[code]] = None
+                on.add(CODES[code])
             elif code in ("", "0"):
                 on.clear()
             elif code == "39":
-                on = {name: None for name in on if name in ("bold", "dim")}
+                on &= WEIGHTS
             elif code == "22":
-                on = {name: None for name in on if name not in ("bold", "dim")}
+                on -= WEIGHTS
 
 
-def drawn(line: str, y: float, columns: int) -> Iterator[str]:
+def drawn(line: str, y: float, columns: int, on: set[str]) -> Iterator[str]:
     """The elements of a line, each where its first cell is."""
     column = 0
-    for classes, text in pieces(line):
+    for classes, text in pieces(line, on):
         text = clip(text, columns - column)
         begin = column + len(text) - len(text.lstrip(" "))
         column += width(text)
@@ -71,14 +71,15 @@ def svg(text: str, columns: int) -> str:
     wide, high = columns * CELL + 2 * EDGE, len(lines) * ROW + 2 * EDGE
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide:g} {high:g}" width="{wide:g}" '
-        f'height="{high:g}" role="img" font-family="{FONT}" font-size="{SIZE}">',
+        f'height="{high:g}" role="img" xml:space="preserve" font-family="{FONT}" font-size="{SIZE}">',
         "<title>A terminal with a build of jettison</title>",
         f"<style>text{{white-space:pre}}.bold{{font-weight:bold}}{style(LIGHT)}"
         f"@media (prefers-color-scheme:dark){{{style(DARK)}}}</style>",
         f'<rect x="0.5" y="0.5" width="{wide - 1:g}" height="{high - 1:g}" rx="8"/>',
     ]
+    on: set[str] = set()
     for number, line in enumerate(lines):
-        out += drawn(line, EDGE + number * ROW + SIZE, columns)
+        out += drawn(line, EDGE + number * ROW + SIZE, columns, on)
     return "\n".join([*out, "</svg>"]) + "\n"
 
 

@@ -279,7 +279,7 @@ def _push(images: Sequence[_Named], store: Store, access: Callable[[], RegistryA
 
 def _pushing(name: str, emit: Emit) -> Callable[[int, int], None]:
     """Tells how far a push is, now and then."""
-    last = time.monotonic()
+    last = 0.0
 
     def progress(done: int, total: int) -> None:
         nonlocal last
