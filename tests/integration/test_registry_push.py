@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from jettison.platforms import Platform
 from jettison.sources.fetch import fetch_blob
 from jettison.sources.images import resolve_image
 from jettison.store.store import Store
+from tests.conftest import Jettison
 from tests.registry import needs_registry, running_registry
 
 pytestmark = needs_registry
@@ -94,3 +95,18 @@ def test_what_can_be_mounted() -> None:
     assert mountable(target, "registry:s.test/base:1") == ()
     assert mountable(target, "layout:/somewhere") == ()
     assert mountable(target, "") == ()
+
+
+def test_a_build_tells_how_far_its_push_is(
+    registry: str, jettison: Jettison, project: Callable[..., Path]
+) -> None:
+    folder = project({"a": b"a" * 100}, "FROM busybox\nCOPY a /\n")
+    words = ("build", "--push", "-t", f"{registry}/far:1", folder)
+    told = jettison.ok(*words, "--progress", "jsonl").events("StepProgress")
+    pushing = [event for event in told if event["step"] == "push"]
+    assert {event["label"] for event in pushing} == {f"pushing {registry}/far:1"}
+    assert all(0 < event["done"] <= event["total"] for event in pushing)
+    # Its time is the export's: it is no download.
+    jettison.ok("builds", "trace", "-o", folder / "trace")
+    trace = (folder / "trace").read_text()
+    assert "pushing" not in trace and "exports" in trace

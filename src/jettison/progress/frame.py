@@ -40,16 +40,16 @@ def frame(live: Live, columns: int, height: int, now: float, look: Look) -> list
     blocks = list(_blocks(live, now))
     shown = blocks if len(blocks) < room else blocks[: max(room - 2, 0)]
     spare = room - 1 - len(shown)
-    lines: list[str] = []
+    hidden: list[str] = []
     if len(shown) < len(blocks) and spare:
         spare = 0
-        hidden = f"+{len(blocks) - len(shown)} more steps running"
-        lines.append(look.paint(clip(f"  {hidden}", most, look.sign("…", "~")), DIM))
-    folded = _share(shown, spare, now, most, look)
+        text = f"  +{len(blocks) - len(shown)} more steps running"
+        hidden.append(look.paint(clip(text, most, look.more), DIM))
     labels = min(max((width(block.label) for block in shown), default=0), most // 3)
-    drawn = [line for block, under in zip(shown, folded, strict=True)
-             for line in (_head(block, labels, most, look), *under)]  # fmt: skip
-    return [*drawn, *lines, _footer(live, now, most, look)]
+    lines: list[str] = []
+    for block, folded in zip(shown, _share(shown, spare, now, most, look), strict=True):
+        lines += [_head(block, labels, most, look), *folded]
+    return [*lines, *hidden, _footer(live, now, most, look)]
 
 
 def _blocks(live: Live, now: float) -> Iterator[_Block]:
@@ -80,21 +80,20 @@ def _share(blocks: list[_Block], spare: int, now: float, most: int, look: Look) 
     edge = look.sign("│", "|")
     for under, lines, count in zip(folded, output, counts, strict=True):
         for line in lines[len(lines) - count :]:
-            text = clip(look.words(line), most - 4, look.sign("…", "~"))
+            text = clip(look.words(line), most - 4, look.more)
             under.append(look.paint(f"  {edge} {text}"[:most] if most < 5 else f"  {edge} {text}", DIM))
     return folded
 
 
 def _head(block: _Block, labels: int, most: int, look: Look) -> str:
-    more = look.sign("…", "~")
-    label = clip(look.words(block.label), labels, more)
+    label = clip(look.words(block.label), labels, look.more)
     label += " " * (labels - width(label))
     left = f"{look.sign('▸', '>')} "
     room = most - len(left) - width(label) - (2 if labels else 0) - len(block.right) - 2
     if room < 4:
         # Too narrow for columns: what it is comes first.
-        return clip(f"{left}{look.words(block.label or block.text)}", most, more)
-    text = clip(look.words(block.text), room, more)
+        return clip(f"{left}{look.words(block.label or block.text)}", most, look.more)
+    text = clip(look.words(block.text), room, look.more)
     gap = " " * (room - width(text) + 2)
     between = "  " if labels else ""
     painted = look.paint(left, CYAN) + look.paint(label, BOLD) + between + text
@@ -115,8 +114,8 @@ def _bar(transfer: Transfer, now: float, most: int, look: Look) -> str:
         parts.append(f"{transfer.parts} layers")
     text = "  ".join(parts)
     if not transfer.total or most < _NARROW:
-        return clip(text, most, look.sign("…", "~"))
-    return f"{_drawn(_share_of(transfer), _BAR, look)} {clip(text, most - _BAR - 1, look.sign('…', '~'))}"
+        return clip(text, most, look.more)
+    return f"{_drawn(_share_of(transfer), _BAR, look)} {clip(text, most - _BAR - 1, look.more)}"
 
 
 def _share_of(transfer: Transfer) -> float:
@@ -144,9 +143,9 @@ def _footer(live: Live, now: float, most: int, look: Look) -> str:
         parts.append("writing the result")
     dot = look.sign(" · ", ", ")
     if not live.steps or most < _NARROW:
-        return look.paint(clip(dot.join(parts), most, look.sign("…", "~")), BOLD)
+        return look.paint(clip(dot.join(parts), most, look.more), BOLD)
     bar = _drawn(min(live.done / live.steps, 1.0), _BAR, look)
-    return f"{bar} {look.paint(clip(dot.join(parts), most - _BAR - 1, look.sign('…', '~')), BOLD)}"
+    return f"{bar} {look.paint(clip(dot.join(parts), most - _BAR - 1, look.more), BOLD)}"
 
 
 def _short(label: str) -> str:

@@ -22,6 +22,11 @@ class Look:
         """A sign, or what stands for it in ASCII."""
         return sign if self.signs else plain
 
+    @property
+    def more(self) -> str:
+        """What says that a text goes on, in one cell."""
+        return self.sign("…", "~")
+
     def words(self, text: str) -> str:
         """A text with nothing in it that the terminal has no letters for."""
         return text if self.signs else text.encode("ascii", "replace").decode("ascii")

@@ -136,7 +136,7 @@ class Terminal:
             right = f"  {duration(event.seconds)}  {first}"
             head = self._line("✗", "x", event.name, right if len(right) <= _ASIDE else "")
             last = live.failed.pop(event.step, []) if live is not None else []
-            below = [paint(f"  {look.sign('│', '|')} {look.words(line)}", DIM) for line in last]
+            below = [paint(f"  {look.sign('│', '|')} {self._fit(line, 4)}", DIM) for line in last]
             return [paint(head, RED) + right, *(f"  {line}" for line in more), *below]
         size = f"  {size_text(event.size)}" if event.size else ""
         right = f"  {duration(event.seconds)}{size}"
@@ -168,7 +168,7 @@ class Terminal:
         if len(text) > room or not (text.isascii() and text.isprintable()):
             from jettison.progress.cells import clip
 
-            text = clip(self._text(text), room, self._look.sign("…", "~"))
+            text = clip(self._text(text), room, self._look.more)
         return text
 
     def _text(self, text: str) -> str:
