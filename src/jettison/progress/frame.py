@@ -13,6 +13,8 @@ _OUTPUT = 3
 """Lines of output below a running step, where there is room."""
 _BAR = 20
 _LEAST = 6
+_FOLDABLE = 8
+"""Columns below which nothing is folded under a step, nor counted."""
 _NARROW = 50
 """Columns below which there is no bar beside the numbers."""
 
@@ -39,7 +41,7 @@ def frame(live: Live, columns: int, height: int, now: float, look: Look) -> list
         return []
     blocks = list(_blocks(live, now))
     shown = blocks if len(blocks) < room else blocks[: max(room - 2, 0)]
-    spare = room - 1 - len(shown)
+    spare = room - 1 - len(shown) if most >= _FOLDABLE else 0
     hidden: list[str] = []
     if len(shown) < len(blocks) and spare:
         spare = 0
@@ -81,7 +83,7 @@ def _share(blocks: list[_Block], spare: int, now: float, most: int, look: Look) 
     for under, lines, count in zip(folded, output, counts, strict=True):
         for line in lines[len(lines) - count :]:
             text = clip(look.words(line), most - 4, look.more)
-            under.append(look.paint(f"  {edge} {text}"[:most] if most < 5 else f"  {edge} {text}", DIM))
+            under.append(look.paint(f"  {edge} {text}", DIM))
     return folded
 
 

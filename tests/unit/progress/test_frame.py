@@ -86,6 +86,17 @@ def test_an_image_that_is_pushed_has_a_block_of_its_own() -> None:
     ]
 
 
+def test_the_smallest_terminals_get_what_fits() -> None:
+    build = busy(3)
+    build.take(StepProgress(0.0, "0", "sha256:a", 1, 10))
+    for columns in range(1, 14):
+        for height in range(1, 12):
+            lines = frame(build, columns, height, 1.0, PLAIN)
+            assert len(lines) < height or height == 1 and not lines
+            assert all(width(line) < columns for line in lines), (columns, lines)
+    assert frame(build, 12, 2, 1.0, PLAIN) == ["1s · 0/300…"]
+
+
 def test_times_are_whole_seconds() -> None:
     assert [clock(n) for n in (-1, 0.9, 59.9, 60, 3599, 3600, 90_000)] == [
         *("0s", "0s", "59s", "1m00s", "59m59s", "1h00m", "25h00m"),
