@@ -92,7 +92,7 @@ def test_the_smallest_terminals_get_what_fits() -> None:
     for columns in range(1, 14):
         for height in range(1, 12):
             lines = frame(build, columns, height, 1.0, PLAIN)
-            assert len(lines) < height or height == 1 and not lines
+            assert len(lines) < height or (height == 1 and not lines)
             assert all(width(line) < columns for line in lines), (columns, lines)
     assert frame(build, 12, 2, 1.0, PLAIN) == ["1s · 0/300…"]
 
