@@ -135,6 +135,8 @@ def _footer(live: Live, now: float, most: int, look: Look) -> str:
     parts = [clock(now - live.began)]
     if live.steps:
         parts.append(f"{min(live.done, live.steps)}/{live.steps} steps")
+    if live.failures:
+        parts.append(f"{live.failures} failed")
     if live.running:
         parts.append(f"{live.running} running")
     if live.waiting and live.steps:

@@ -125,7 +125,7 @@ class Live:
 
     def __init__(self) -> None:
         self.began = 0.0
-        self.steps = self.done = self.cached = 0
+        self.steps = self.done = self.cached = self.failures = 0
         self.version = 0
         self.stages: dict[str, Stage] = {}
         self.transfers: dict[str, Transfer] = {}
@@ -142,7 +142,7 @@ class Live:
     @property
     def waiting(self) -> int:
         """How many steps have not begun yet."""
-        return max(self.steps - self.done - self.running, 0)
+        return max(self.steps - self.done - self.failures - self.running, 0)
 
     @property
     def working(self) -> list[Stage]:
@@ -194,5 +194,7 @@ class Live:
         self.cached += event.cached
         if not event.error:
             self.done += 1
-        elif step is not None and not event.cancelled:
-            self.failed[event.step] = step.lines(3)
+        elif not event.cancelled:
+            self.failures += 1
+            if step is not None:
+                self.failed[event.step] = step.lines(3)

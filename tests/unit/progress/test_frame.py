@@ -75,6 +75,14 @@ def test_when_all_steps_are_done_the_result_is_written() -> None:
     assert frame(build, 80, 24, 65.0, PLAIN) == ["━" * 20 + " 1m05s · 1/1 steps · writing the result"]
 
 
+def test_the_build_says_that_something_failed_while_the_rest_goes_on() -> None:
+    build = busy(2)
+    build.take(StepFinished(1.0, "0", "RUN make", "stage0", False, 1.0, "exit code: 1"))
+    assert frame(build, 80, 24, 1.0, PLAIN)[-1].endswith(
+        " 1s · 0/300 steps · 1 failed · 1 running · 298 waiting"
+    )
+
+
 def test_an_image_that_is_pushed_has_a_block_of_its_own() -> None:
     build = live(
         StepProgress(0.0, "push", "pushing r/a", 0, 100), StepProgress(1.0, "push", "pushing r/a", 50, 100)

@@ -46,6 +46,7 @@ def test_the_last_lines_of_a_failed_step_are_kept_and_not_those_of_a_cancelled_o
     live.take(StepFinished(2.0, "a", "RUN", "s", False, 1.0, "exit code: 1"))
     live.take(StepFinished(2.0, "b", "RUN", "s", False, 1.0, "cancelled", cancelled=True))
     assert live.failed == {"a": ["2", "3", "4"]} and live.running == 0 and live.done == 0
+    assert live.failures == 1
 
 
 def lines(*pieces: bytes, stream: int = 1) -> list[str]:
