@@ -62,6 +62,7 @@ def main():
         metavar="GLOB",
         help="differences that do not count: layers, history, message, config.Env, /path ...",
     )
+    ap.add_argument("--isolation", metavar="NAME", help="what the builds get as $JETTISON_ISOLATION")
     ap.add_argument("--json", metavar="FILE", help="write a report")
     ap.add_argument("--lines", type=int, default=12, help="differences shown per case (default: 12)")
     ap.add_argument("--keep", action="store_true", help="leave the work folders of failing cases")
@@ -74,6 +75,8 @@ def main():
     todo = [c for c in todo if (lint if c.lint else build)]
     if not todo:
         ap.error("no such case")
+    if a.isolation:
+        os.environ["JETTISON_ISOLATION"] = a.isolation
     layout, made = corpus.ensure_base(a.base)
     results = []
     try:

@@ -29,13 +29,14 @@ CONTAINER += " mknod audit_write setfcap"
 STRANGER = 54321
 """A user whom /etc/passwd does not know, as in clusters that choose one by themselves."""
 
+RUNTIMES = [path for path in map(shutil.which, ("crun", "runc")) if path]
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _ENTER = """
 set -e
 place=$1; binds=$2; covered=$3; masked=$4; shift 4
 for pair in $binds; do mount --bind "${pair%%=*}" "$place/${pair#*=}"; done
-for path in $covered; do mount --bind /dev/null "$path"; done
+for pair in $covered; do mount --bind "${pair%%=*}" "${pair#*=}"; done
 for path in $masked; do mount -t tmpfs -o ro,size=0 masked "$path"; done
 exec "$@"
 """
@@ -52,6 +53,8 @@ class Situation:
     filtered: bool = False
     runtimes: bool = True
     masked: bool = False
+    ids: bool = False
+    """Whether the user has subordinate ids."""
 
     def __str__(self) -> str:
         return self.name
@@ -60,6 +63,10 @@ class Situation:
 ROOT = Situation("root", "root")
 UNMASKED = Situation("container-unmasked", "rootless", capabilities=CONTAINER)
 UNCONFINED = Situation("container-unconfined", "builtin", capabilities=CONTAINER, masked=True)
+SUBORDINATE = Situation("user-with-ids", "rootless", uid=STRANGER, ids=True)
+SUBORDINATE_NO_RUNTIME = Situation(
+    "user-with-ids-without-runtime", "builtin", uid=STRANGER, ids=True, runtimes=False
+)
 USER = Situation("user-without-ids", "single-id", uid=STRANGER)
 NO_RUNTIME = Situation("root-without-runtime", "builtin", runtimes=False)
 CONFINED = Situation("container", "chroot", capabilities=CONTAINER, filtered=True, masked=True)
@@ -121,12 +128,25 @@ class Machine:
         assert done.code == (report["isolation"] == "none"), done.text
         return report
 
+    def _accounts(self) -> list[Path]:
+        """What /etc says where the stranger is known, and has subordinate ids."""
+        lines = {"passwd": f"stranger:x:{STRANGER}:{STRANGER}::/:/bin/sh", "group": f"stranger:x:{STRANGER}:"}
+        lines |= dict.fromkeys(("subuid", "subgid"), "stranger:3000000:65536")
+        paths = [self.place / name for name in lines]
+        for path in paths:
+            if not path.exists():
+                before = Path("/etc", path.name).read_text() if path.name in ("passwd", "group") else ""
+                path.write_text(f"{before}{lines[path.name]}\n")
+        return paths
+
     def _entered(self, situation: Situation) -> list[str]:
         binds = {sys.base_prefix: "python", str(SOURCE): "src", sysconfig.get_path("purelib"): "site"}
-        covered = [] if situation.runtimes else [path for path in map(shutil.which, ("crun", "runc")) if path]
+        covered = [] if situation.runtimes else [("/dev/null", path) for path in RUNTIMES]
+        covered += [(str(path), f"/etc/{path.name}") for path in self._accounts()] if situation.ids else []
         masked = ["/proc/bus", "/proc/fs", "/proc/irq"] if situation.masked else []
         argv = ["unshare", "--mount", "sh", "-c", _ENTER, "enter", str(self.place)]
-        argv += [" ".join("=".join(item) for item in binds.items()), " ".join(covered), " ".join(masked)]
+        pairs = [" ".join("=".join(pair) for pair in some) for some in (binds.items(), covered)]
+        argv += [*pairs, " ".join(masked)]
         if situation.filtered:
             argv += [sys.executable, str(DENY)]
         if situation.uid:

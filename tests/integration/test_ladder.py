@@ -6,7 +6,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ from tests.integration.situations import (
     NO_RUNTIME,
     NOTHING,
     ROOT,
+    SUBORDINATE,
+    SUBORDINATE_NO_RUNTIME,
     TOOLS,
     UNCONFINED,
     UNMASKED,
@@ -43,20 +44,11 @@ def rung(report: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def _needs(situation: Situation) -> None:
-    for name in {"single-id": ["builtin"], "builtin": ["builtin"], "chroot": ["chroot"]}.get(
-        situation.rung, []
-    ):
-        if find_spec(f"jettison.sandbox.{name}") is None:
-            pytest.skip(f"the {name} sandbox is not part of this version")
-
-
-EVERY = [ROOT, UNMASKED, UNCONFINED, USER, NO_RUNTIME, CONFINED, NOTHING]
+EVERY = [ROOT, UNMASKED, UNCONFINED, SUBORDINATE, SUBORDINATE_NO_RUNTIME, USER, NO_RUNTIME, CONFINED, NOTHING]
 
 
 @pytest.mark.parametrize("situation", EVERY, ids=str)
 def test_doctor_names_the_rung(machine: Machine, situation: Situation) -> None:
-    _needs(situation)
     before = sorted(os.listdir(machine.home(situation)))
     report = machine.doctor(situation)
     assert report["isolation"] == situation.rung, report
@@ -78,8 +70,6 @@ def test_the_isolation_that_is_asked_for_is_the_one_that_counts(machine: Machine
 
 
 def test_where_nothing_may_run_files_are_still_copied(machine: Machine) -> None:
-    if find_spec("jettison.store.owners") is None:
-        pytest.skip("owners that cannot be given are not kept yet")
     project = machine.home(NOTHING) / "project"
     project.mkdir()
     (project / "Dockerfile").write_text("FROM scratch\nCOPY greeting /\n")

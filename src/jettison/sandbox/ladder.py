@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from jettison import kernel
 from jettison.dataclass import dataclass
@@ -110,21 +109,12 @@ def _sandboxes(who: identity.Identity, runtime: str) -> list[tuple[str, Sandbox]
     if runtime:
         return runtimes
     from jettison.sandbox.builtin import BuiltinSandbox
+    from jettison.sandbox.chroot import ChrootSandbox
 
-    ChrootSandbox = _own("chroot", "ChrootSandbox")
     builtin = BuiltinSandbox(single_id=who == "single-id")
     # What an OCI runtime does needs more ids than one.
     best = [("single-id", builtin)] if who == "single-id" else runtimes
     return [*best, ("builtin", builtin), ("chroot", ChrootSandbox())]
-
-
-def _own(module: str, name: str) -> Any:
-    from importlib import import_module
-
-    try:
-        return getattr(import_module(f"jettison.sandbox.{module}"), name)
-    except ModuleNotFoundError:
-        return lambda **_: oci.OciSandbox(f"(the {module} sandbox is not available)", "")
 
 
 def _joined(reasons: list[str]) -> str:

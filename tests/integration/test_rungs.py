@@ -1,0 +1,175 @@
+"""One project on every rung: the images are the same, but for what is named here."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conformance import imagetree
+from tests.integration.situations import (
+    CONFINED,
+    NO_RUNTIME,
+    NOTHING,
+    ROOT,
+    SUBORDINATE,
+    SUBORDINATE_NO_RUNTIME,
+    TOOLS,
+    UNCONFINED,
+    UNMASKED,
+    USER,
+    Machine,
+    Situation,
+)
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="taking rights away needs root"),
+    pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=f"needs {', '.join(TOOLS)}"),
+    pytest.mark.skipif(not shutil.which("crun"), reason="crun is not installed"),
+]
+
+DOCKERFILE = """\
+FROM scratch AS files
+COPY --chown=12:34 --chmod=4750 file /owned
+COPY --chown=1000 links /links
+ADD --chown=7:8 archive.tar /given/
+ADD archive.tar /unpacked/
+
+FROM busybox AS work
+ENV HOME=/home/app
+RUN echo app:x:1000:1000::/home/app:/bin/sh >> /etc/passwd && echo app:x:1000: >> /etc/group \\
+    && echo more:x:50:app >> /etc/group \\
+    && mkdir -m 700 /home/app && chown app:app /home/app && echo ours > /home/app/of-root \\
+    && chown app:app /home/app/of-root && mkdir -m 2775 /srv && chown :app /srv \\
+    && ln -s of-root /home/app/link && chown -h 5:6 /home/app/link && ln /home/app/of-root /home/app/second \\
+    && mkfifo -m 600 /srv/fifo && rm /bin/du && rm -r /var/tmp && mkdir /var/tmp
+RUN --mount=type=cache,target=/cache,uid=1000,mode=700 --mount=type=tmpfs,target=/tmp \\
+    --mount=type=bind,from=files,target=/src --mount=type=bind,source=file,target=/context \\
+    echo x > /tmp/x && cp /context /cache/kept && cat /src/owned /cache/kept > /srv/read && rm /srv/fifo
+USER app
+WORKDIR /home/app/made
+RUN --mount=type=secret,id=token,uid=1000 --mount=type=cache,target=/cache,uid=1000,mode=700 \\
+    --mount=type=secret,id=token,env=TOKEN,target=/dev/token \\
+    test "$(cat /run/secrets/token)" = "$TOKEN" && echo ${#TOKEN} > length && id -G > groups && pwd > where \\
+    && cat /cache/kept > kept && umask 027 && mkdir private && echo x > private/file
+RUN <<SH
+set -e
+whoami > heredoc
+if touch /etc/made 2>/dev/null; then rm /etc/made; echo yes; else echo no; fi > may-write-to-etc
+SH
+COPY --chown=app file named
+
+FROM busybox
+COPY --from=files / /files/
+COPY --from=work --chown=21:22 /srv /srv
+COPY --from=work /home /home
+COPY --from=work /etc/passwd /etc/group /etc/
+USER 1000:33
+RUN echo mine > /tmp/mine && chmod 1757 /tmp/mine
+"""
+
+OF_SINGLE_ID = [
+    "~ /home/app gid: 1000 != 0, uid: 1000 != 0",
+    "~ /home/app/link gid: 6 != 0, uid: 5 != 0",
+    "~ /home/app/made/groups text: '1000 50\\n' != '1000\\n'",
+    "~ /home/app/made/may-write-to-etc text: 'no\\n' != 'yes\\n'",
+    "~ /home/app/of-root gid: 1000 != 0, uid: 1000 != 0",
+    "~ /home/app/second gid: 1000 != 0, uid: 1000 != 0",
+]
+"""All that is otherwise there: chown in a step says yes and changes nothing, a step with another USER may do
+what root may to files, and has one group."""
+
+BELOW = [SUBORDINATE, UNMASKED, NO_RUNTIME, UNCONFINED, SUBORDINATE_NO_RUNTIME, USER, CONFINED]
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Machine]:
+    with tempfile.TemporaryDirectory(prefix="jettison-rungs-") as place:
+        machine = Machine(Path(place))
+        context = machine.place / "context"
+        context.mkdir()
+        (context / "Dockerfile").write_text(DOCKERFILE)
+        (context / "file").write_text("a file\n")
+        (context / "links").mkdir()
+        (context / "links" / "link").symlink_to("nowhere")
+        (context / "token").write_text("hush-7513")
+        write_archive(context / "archive.tar")
+        yield machine
+
+
+def write_archive(path: Path) -> None:
+    """Owners, modes, links and extended attributes, as archives of distributions have them."""
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        for name, kind, mode, owner, link in (
+            ("top", tarfile.DIRTYPE, 0o3711, (41, 42), ""),
+            ("top/suid", tarfile.REGTYPE, 0o4711, (0, 43), ""),
+            ("top/capable", tarfile.REGTYPE, 0o755, (0, 0), ""),
+            ("top/locked", tarfile.REGTYPE, 0o000, (44, 44), ""),
+            ("top/name", tarfile.LNKTYPE, 0o4711, (0, 43), "top/suid"),
+            ("top/link", tarfile.SYMTYPE, 0o777, (45, 46), "suid"),
+            ("top/fifo", tarfile.FIFOTYPE, 0o620, (47, 48), ""),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type, member.mode, member.linkname, member.mtime = kind, mode, link, 1
+            member.uid, member.gid = owner
+            data = name.encode() if kind == tarfile.REGTYPE else b""
+            member.size = len(data)
+            if name == "top/capable":
+                # cap_net_bind_service, effective and permitted, as setcap writes it
+                value = bytes.fromhex("0100000200040000000000000000000000000000")
+                member.pax_headers = {"SCHILY.xattr.security.capability": value.decode("latin-1")}
+            tar.addfile(member, io.BytesIO(data))
+
+
+def facts(machine: Machine, situation: Situation, *words: object) -> dict[str, Any]:
+    """What is in the image that a build in this situation makes."""
+    out = machine.home(situation) / "image.tar"
+    done = machine.jettison(situation, "build", *build_words(machine), "-o", f"type=oci,dest={out}", *words)
+    assert done.code == 0, done.text
+    assert "hush-7513" not in done.text
+    found: dict[str, Any] = imagetree.facts(str(out))
+    return found
+
+
+def build_words(machine: Machine) -> list[str]:
+    context = machine.place / "context"
+    base = f"busybox=oci-layout://{machine.busybox()}"
+    return [str(context), "--build-context", base, f"--secret=id=token,src={context}/token"]
+
+
+@pytest.fixture(scope="module")
+def reference(machine: Machine) -> dict[str, Any]:
+    """The image of a whole machine. What it must hold is said here, so that equal is not equally wrong."""
+    image = facts(machine, ROOT)
+    owners = {path: (item["uid"], item["gid"]) for path, item in image["tree"].items()}
+    assert owners["/home/app/made/private/file"] == owners["/home/app/of-root"] == (1000, 1000)
+    assert owners["/tmp/mine"] == (1000, 33)
+    assert owners["/files/unpacked/top/link"] == (45, 46)
+    assert image["tree"]["/files/owned"]["mode"] == "4750"
+    assert "security.capability" in image["tree"]["/files/unpacked/top/capable"]["xattrs"]
+    return image
+
+
+@pytest.mark.parametrize("situation", BELOW, ids=str)
+def test_the_image_is_the_same(machine: Machine, reference: dict[str, Any], situation: Situation) -> None:
+    image = facts(machine, situation, f"--isolation={situation.rung}")
+    named = OF_SINGLE_ID if situation.rung == "single-id" else []
+    assert imagetree.diff(reference, image) == named
+
+
+def test_files_are_the_same_where_nothing_runs(machine: Machine) -> None:
+    """The owners of COPY and of archives are right though this user can give no file away."""
+    assert (
+        imagetree.diff(facts(machine, ROOT, "--target=files"), facts(machine, NOTHING, "--target=files"))
+        == []
+    )
+    done = machine.jettison(NOTHING, "build", *build_words(machine))
+    assert done.code == 1
+    assert "Dockerfile:9: RUN cannot be carried out here" in done.text
