@@ -1,10 +1,34 @@
-"""Says at the end of a test run how the corpus stands."""
+"""What the checker is given by tests; and how the corpus stands, said at the end of a run."""
 
 from __future__ import annotations
 
+import argparse
+import shlex
+from pathlib import Path
 from typing import Any
 
-from tests.conformance import corpus, known_failures
+import pytest
+
+from tests.conformance import corpus, imagetree, known_failures
+from tests.conftest import COMMAND
+
+
+@pytest.fixture(scope="session")
+def base_facts(busybox_layout: Path) -> dict[str, Any]:
+    return imagetree.facts(str(busybox_layout))
+
+
+@pytest.fixture(scope="session")
+def options() -> argparse.Namespace:
+    """What the checker takes from its command line. The store is that of $JETTISON_ROOT."""
+    common = f"{shlex.join([*COMMAND, 'build'])} --build-context busybox=oci-layout://{{base}} {{flags}}"
+    return argparse.Namespace(
+        builder=f"{common} --output type=oci,dest={{out}} {{context}}",
+        lint_builder=f"{common} --check --format=json {{context}}",
+        timeout=120.0,
+        ignore=[],
+        keep=False,
+    )
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

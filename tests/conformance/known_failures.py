@@ -1,7 +1,8 @@
 """The cases that do not pass yet, each with its reason.
 
 `known-failures.txt` holds lines `NAME: reason`; NAME may hold `*`. A case that is
-named there must fail: the list cannot outlive its reasons.
+named there must fail: the list cannot outlive its reasons. `known-RUNG.txt` holds those that differ
+on a lower rung of the ladder only.
 """
 
 from __future__ import annotations
@@ -23,6 +24,12 @@ def read(path: Path = FILE) -> dict[str, str]:
             raise ValueError(f"{path.name}:{number}: {name} has no reason")
         found[name.strip()] = reason.strip()
     return found
+
+
+def of_rung(isolation: str) -> dict[str, str]:
+    """Those of a lower rung; a rung without a file has none."""
+    path = FILE.with_name(f"known-{isolation}.txt")
+    return read(path) if path.exists() else {}
 
 
 def reason(name: str, known: dict[str, str]) -> str | None:

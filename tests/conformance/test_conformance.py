@@ -4,47 +4,32 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conformance import corpus, imagetree, known_failures
+from tests.conformance import corpus, known_failures
 from tests.conformance.compare import check
-from tests.conftest import COMMAND
 
 KNOWN = known_failures.read()
 CASES = corpus.all_cases()
 NAMES = list(CASES)
 
 
-@pytest.fixture(scope="session")
-def base_facts(busybox_layout: Path) -> dict[str, Any]:
-    return imagetree.facts(str(busybox_layout))
-
-
-@pytest.fixture(scope="session")
-def options(session_folder: Path) -> Iterator[argparse.Namespace]:
-    """What the checker takes from its command line. One store for all cases, as a user has."""
-    command = shlex.join([*COMMAND, "build", "--root", str(session_folder / "conformance-store")])
-    common = f"{command} --build-context busybox=oci-layout://{{base}} {{flags}}"
-    yield argparse.Namespace(
-        builder=f"{common} --output type=oci,dest={{out}} {{context}}",
-        lint_builder=f"{common} --check --format=json {{context}}",
-        timeout=120.0,
-        ignore=[],
-        keep=False,
-    )
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_case(
-    name: str, busybox_layout: Path, base_facts: dict[str, Any], options: argparse.Namespace
+    name: str,
+    session_folder: Path,
+    busybox_layout: Path,
+    base_facts: dict[str, Any],
+    options: argparse.Namespace,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if os.geteuid():
         pytest.skip("the cases set owners and make devices, which takes root")
+    # One store for all cases, as a user has.
+    monkeypatch.setenv("JETTISON_ROOT", str(session_folder / "conformance-store"))
     result = check(CASES[name], str(busybox_layout), base_facts, options)
     known = known_failures.reason(name, KNOWN)
     if known is None:

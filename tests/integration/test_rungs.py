@@ -84,9 +84,9 @@ OF_SINGLE_ID = [
     "~ /kept/half gid: 6 != 0",
     "~ /kept/read gid: 1000 != 0",
 ]
-"""All that is otherwise there: symlinks cannot be given away; a step with another USER has one group, and may
-do with files what root may; busybox's `chown USER` sets the group that it sees, which is root's; and a new file
-in a setgid folder does not get the group that was noted for the folder."""
+"""All that is otherwise there: symlinks cannot be given away; a step with another USER has one group,
+and the rights of root to files; busybox's `chown USER` sets the group that it sees, which is root's;
+and a new file in a setgid folder does not get the group that was noted for the folder."""
 
 BELOW = [SUBORDINATE, UNMASKED, NO_RUNTIME, UNCONFINED, SUBORDINATE_NO_RUNTIME, USER, CONFINED]
 
