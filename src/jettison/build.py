@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache
 from typing import TYPE_CHECKING
 
 from jettison.checks import checks_of
@@ -38,6 +37,7 @@ from jettison.inputs import (
 from jettison.planning import Plan, make_plan, parse_file, refuse_unallowed
 from jettison.platforms import Platform
 from jettison.request import BuildRequest, BuildResult, BuiltImage
+from jettison.side_by_side import once
 from jettison.solver.base import Layers
 from jettison.solver.solve import Solution, Trace, look_up, solve
 from jettison.sources.base import BaseImage
@@ -67,7 +67,7 @@ def build(
     started = time.perf_counter()
     cancel = cancel or threading.Event()
     fetched: list[bytes] = []
-    secrets = cache(lambda: _secrets(request))
+    secrets = once(lambda: _secrets(request))
     relay = Relay(emit)
     emit = secrets().masked(relay.emit) if request.secrets else relay.emit
     try:
@@ -106,7 +106,7 @@ def last_built(request: BuildRequest, config: Config, store: Store, emit: Emit) 
 def known_of(request: BuildRequest, config: Config, store: Store, emit: Emit) -> tuple[Plan, Solution]:
     """The steps of a request, and what the cache has of them, be it little; nothing is built."""
     # Without images nothing is packed on the way to the keys.
-    secrets = cache(lambda: _secrets(request))
+    secrets = once(lambda: _secrets(request))
     made = _made(request, config, store, emit, threading.Event(), [], secrets, images=False)
     try:
         return made.plan, look_up(made.plan.graph, StoreCache(store), made.executor)
@@ -188,8 +188,8 @@ def _made(
     from jettison.exporters.attributes import packing_of
 
     chosen = packing_of(request)
-    remotes = cache(lambda: _remotes(request, config, store, cancel, secrets()))
-    fetching = cache(lambda: fetching_with(remotes(), request, store.session.new_folder, emit))
+    remotes = once(lambda: _remotes(request, config, store, cancel, secrets()))
+    fetching = once(lambda: fetching_with(remotes(), request, store.session.new_folder, emit))
     named = sort_contexts(request)
     main = open_main(request, fetching)
     request, folder = main.request, main.folder
@@ -221,7 +221,7 @@ def _made(
         graph=graph,
         copies=ContextCopies(store, opened, chosen),
         packing=chosen,
-        run_settings=cache(lambda: _run_settings(request, config, plan, secrets(), emit, networks)),
+        run_settings=once(lambda: _run_settings(request, config, plan, secrets(), emit, networks)),
         emit=emit,
         cancel=cancel,
         remotes=remotes,
@@ -322,7 +322,7 @@ def _open_contexts(
 
 
 def _access(config: Config, environment: Mapping[str, str]) -> Callable[[], RegistryAccess]:
-    @cache
+    @once
     def access() -> RegistryAccess:
         from jettison.oci.registry.access import access_from
 

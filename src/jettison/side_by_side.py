@@ -1,4 +1,4 @@
-"""Running a few tasks in threads, for they mostly wait: for servers, disks, compression."""
+"""A few tasks in threads, for they mostly wait: for servers, disks, compression; and what threads share."""
 
 from __future__ import annotations
 
@@ -50,3 +50,20 @@ def side_by_side(tasks: Sequence[Callable[[], T]], jobs: int, stop: threading.Ev
         # What was stopped because of a failure is not its reason.
         raise next((error for error in failures if not isinstance(error, Cancelled)), failures[0])
     return [results[number] for number in range(len(tasks))]
+
+
+def once(make: Callable[[], T]) -> Callable[[], T]:
+    """Gives what `make` makes, which is called when that is first wanted: by one thread, the others wait.
+
+    When it raises, nothing is kept. (`functools.cache` would let every thread that comes early make its own.)
+    """
+    lock = threading.Lock()
+    made: list[T] = []
+
+    def get() -> T:
+        with lock:
+            if not made:
+                made.append(make())
+            return made[0]
+
+    return get

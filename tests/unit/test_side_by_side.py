@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from jettison.errors import Cancelled
-from jettison.side_by_side import side_by_side
+from jettison.side_by_side import once, side_by_side
 
 
 def test_results_come_in_order_and_all_run_at_once() -> None:
@@ -68,3 +68,37 @@ def test_the_reason_is_raised_and_not_what_was_stopped_for_it() -> None:
     with pytest.raises(ValueError, match="the reason"):
         side_by_side([stopped, fail], 2, stop)
     assert stop.is_set()
+
+
+def test_what_is_shared_is_made_once() -> None:
+    begun = threading.Barrier(2, timeout=20)
+    both_make = threading.Barrier(2, timeout=0.1)
+
+    def make() -> object:
+        with pytest.raises(threading.BrokenBarrierError):
+            both_make.wait()
+        return object()
+
+    shared = once(make)
+
+    def task() -> object:
+        begun.wait()
+        return shared()
+
+    first, second = side_by_side([task, task], 2)
+    assert first is second
+
+
+def test_what_could_not_be_made_is_tried_again() -> None:
+    answers = iter([None, 7])
+
+    def make() -> int:
+        answer = next(answers)
+        if answer is None:
+            raise OSError
+        return answer
+
+    shared = once(make)
+    with pytest.raises(OSError):
+        shared()
+    assert [shared(), shared()] == [7, 7]
