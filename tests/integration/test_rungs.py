@@ -88,6 +88,32 @@ OF_SINGLE_ID = [
 and the rights of root to files; busybox's `chown USER` sets the group that it sees, which is root's;
 and a new file in a setgid folder does not get the group that was noted for the folder."""
 
+IN_A_NAMESPACE = [SUBORDINATE, SUBORDINATE_NO_RUNTIME, UNMASKED, UNCONFINED]
+"""Here the kernel makes no device nodes: they stay in the layers that bring them; COPY --from has none."""
+
+DEVICES = ["/files/given/top/device", "/files/unpacked/top/device"]
+
+PROBES = """\
+FROM busybox
+RUN echo secret > /secret && chmod 600 /secret; \\
+    say() { name=$1; shift; "$@" > /dev/null 2>&1 && echo "= $name yes" || echo "= $name no"; }; \\
+    say proc test -e /proc/self/status; say first-process test $$ = 1; \\
+    say own-host-name test "$(hostname)" = buildkitsandbox; say mounts mount -t tmpfs none /tmp; \\
+    say filter grep -q "Seccomp:.2" /proc/self/status; say unshares unshare -m true; \\
+    say makes-devices mknod /device c 1 7; say opens-devices test "$(head -c 3 /device | wc -c)" = 3
+USER 1000
+RUN cat /secret > /dev/null 2>&1 && echo "= reads-what-is-root's yes" || echo "= reads-what-is-root's no"
+"""
+
+APART = "proc first-process own-host-name filter"
+YES = dict.fromkeys(IN_A_NAMESPACE, APART) | {
+    ROOT: f"{APART} makes-devices",
+    NO_RUNTIME: f"{APART} makes-devices",
+    USER: f"{APART} makes-devices reads-what-is-root's",
+    CONFINED: "",
+}
+"""What of it a step can do, by machine."""
+
 BELOW = [SUBORDINATE, UNMASKED, NO_RUNTIME, UNCONFINED, SUBORDINATE_NO_RUNTIME, USER, CONFINED]
 
 
@@ -117,10 +143,12 @@ def write_archive(path: Path) -> None:
             ("top/name", tarfile.LNKTYPE, 0o4711, (0, 43), "top/suid"),
             ("top/link", tarfile.SYMTYPE, 0o777, (45, 46), "suid"),
             ("top/fifo", tarfile.FIFOTYPE, 0o620, (47, 48), ""),
+            ("top/device", tarfile.CHRTYPE, 0o620, (0, 49), ""),
         ):
             member = tarfile.TarInfo(name)
             member.type, member.mode, member.linkname, member.mtime = kind, mode, link, 1
             member.uid, member.gid = owner
+            member.devmajor, member.devminor = 1, 7
             data = name.encode() if kind == tarfile.REGTYPE else b""
             member.size = len(data)
             if name == "top/capable":
@@ -155,6 +183,7 @@ def reference(machine: Machine) -> dict[str, Any]:
     assert owners["/tmp/mine"] == (1000, 33)
     assert owners["/files/unpacked/top/link"] == (45, 46)
     assert image["tree"]["/files/owned"]["mode"] == "4750"
+    assert all(image["tree"][path]["dev"] == "1,7" for path in DEVICES)
     assert "security.capability" in image["tree"]["/files/unpacked/top/capable"]["xattrs"]
     return image
 
@@ -163,6 +192,8 @@ def reference(machine: Machine) -> dict[str, Any]:
 def test_the_image_is_the_same(machine: Machine, reference: dict[str, Any], situation: Situation) -> None:
     image = facts(machine, situation, f"--isolation={situation.rung}")
     named = OF_SINGLE_ID if situation.rung == "single-id" else []
+    if situation in IN_A_NAMESPACE:
+        named = [f"- {path} {reference['tree'][path]}" for path in DEVICES]
     assert imagetree.diff(reference, image) == named
 
 
@@ -175,3 +206,15 @@ def test_files_are_the_same_where_nothing_runs(machine: Machine) -> None:
     done = machine.jettison(NOTHING, "build", *build_words(machine))
     assert done.code == 1
     assert "Dockerfile:9: RUN cannot be carried out here" in done.text
+
+
+@pytest.mark.parametrize("situation", [ROOT, *BELOW], ids=str)
+def test_what_a_step_can_do(machine: Machine, situation: Situation) -> None:
+    context = machine.place / "probes"
+    context.mkdir(exist_ok=True)
+    (context / "Dockerfile").write_text(PROBES)
+    base = f"busybox=oci-layout://{machine.busybox()}"
+    done = machine.jettison(situation, "build", "--progress=jsonl", "--build-context", base, context)
+    output = "".join(event["data"] for event in done.events("StepOutput"))
+    said = dict(line[2:].split() for line in output.splitlines() if line.startswith("= "))
+    assert " ".join(name for name, answer in said.items() if answer == "yes") == YES[situation], output
