@@ -44,20 +44,6 @@ pytestmark = [
 
 
 @pytest.fixture(scope="session")
-def base_images() -> Path:
-    return bases.ensure(*needed())
-
-
-@pytest.fixture(scope="session")
-def base_sizes(base_images: Path) -> set[int]:
-    return {path.stat().st_size for name in needed() for path in blobs(base_images, name)}
-
-
-def blobs(folder: Path, name: str) -> Iterator[Path]:
-    yield from (bases.layout_of(name, folder)[0] / "blobs" / "sha256").iterdir()
-
-
-@pytest.fixture(scope="session")
 def filled_store(session_folder: Path, base_images: Path) -> Path:
     """A store that holds every base image."""
     store = session_folder / "seed-store"

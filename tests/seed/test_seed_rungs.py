@@ -17,9 +17,6 @@ pytestmark = test_seed_cases.pytestmark
 RUNGS = ("rootless", "single-id", "builtin", "chroot")
 CHOSEN = CASES if ALL else [case for case in ("scratch-c", "go-web") if case in CASES]
 
-base_images = test_seed_cases.base_images
-base_sizes = test_seed_cases.base_sizes
-
 
 @pytest.mark.parametrize("isolation", RUNGS)
 @pytest.mark.parametrize("case", CHOSEN)
