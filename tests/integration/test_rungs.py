@@ -102,17 +102,18 @@ RUN echo secret > /secret && chmod 600 /secret; \\
     say filter grep -q "Seccomp:.2" /proc/self/status; say unshares unshare -m true; \\
     say makes-devices mknod /device c 1 7; say opens-devices test "$(head -c 3 /device | wc -c)" = 3
 USER 1000
-RUN cat /secret > /dev/null 2>&1 && echo "= reads-what-is-root's yes" || echo "= reads-what-is-root's no"
+RUN grep -q "NoNewPrivs:.0" /proc/self/status 2> /dev/null && echo "= gains-rights yes"; \\
+    cat /secret > /dev/null 2>&1 && echo "= reads-what-is-root's yes"; true
 """
 
 APART = "proc first-process own-host-name filter"
-YES = dict.fromkeys(IN_A_NAMESPACE, APART) | {
-    ROOT: f"{APART} makes-devices",
-    NO_RUNTIME: f"{APART} makes-devices",
+YES = dict.fromkeys(IN_A_NAMESPACE, f"{APART} gains-rights") | {
+    ROOT: f"{APART} makes-devices gains-rights",
+    NO_RUNTIME: f"{APART} makes-devices gains-rights",
     USER: f"{APART} makes-devices reads-what-is-root's",
     CONFINED: "",
 }
-"""What of it a step can do, by machine."""
+"""What of it a step can do, by machine. "gains-rights" is for setuid programs; it takes /proc to tell."""
 
 BELOW = [SUBORDINATE, UNMASKED, NO_RUNTIME, UNCONFINED, SUBORDINATE_NO_RUNTIME, USER, CONFINED]
 
@@ -218,3 +219,23 @@ def test_what_a_step_can_do(machine: Machine, situation: Situation) -> None:
     output = "".join(event["data"] for event in done.events("StepOutput"))
     said = dict(line[2:].split() for line in output.splitlines() if line.startswith("= "))
     assert " ".join(name for name, answer in said.items() if answer == "yes") == YES[situation], output
+
+
+@pytest.mark.parametrize("situation", [SUBORDINATE, UNCONFINED, USER, CONFINED], ids=str)
+def test_limits_hold(machine: Machine, situation: Situation) -> None:
+    context = machine.place / "limited"
+    context.mkdir(exist_ok=True)
+    base = f"busybox=oci-layout://{machine.busybox()}"
+    for command, option, said in (
+        (
+            "head -c 200000000 /dev/zero | tail -n 1 > /dev/null; exit 7",
+            "--memory=64MB",
+            "more than the 64 MB",
+        ),
+        ("sleep 100 & sleep 100", "--step-timeout=1s", "longer than the 1 s"),
+    ):
+        (context / "Dockerfile").write_text(f"FROM busybox\nRUN {command}\n")
+        done = machine.jettison(situation, "build", option, "--build-context", base, context)
+        assert done.code == 1
+        assert said in done.err, done.err
+        assert "Traceback" not in done.err
