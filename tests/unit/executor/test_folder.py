@@ -84,7 +84,9 @@ def test_ignored_files_are_left_out_and_those_brought_back_are_not(tmp_path: Pat
     assert source.rules != open_context(str(tmp_path), ignore + b"z\n").rules
 
 
-def test_the_fingerprint_of_a_walk_is_that_of_a_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fingerprint_of_a_walk_is_that_of_a_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(30):
         folder = tmp_path / f"d{number % 7}" / f"e{number % 3}"
         folder.mkdir(parents=True, exist_ok=True)

@@ -37,6 +37,7 @@ def test_the_memo_spares_reading(tmp_path: Path, settled: Path, monkeypatch: pyt
     memo.save()
     read: list[str] = []
 
+
     def counting(file: str, *more: Any) -> bytes:
         read.append(file)
         return hash_file(file, *more)
