@@ -19,16 +19,35 @@ from jettison.store.store import Store
 
 _TAIL_LINES = 20
 
+_MISSED = (b"/proc", b"/dev/fd", b"/dev/std", b"GOROOT")
+"""What programs name that find no /proc/self."""
+
+_NO_PROC = (
+    "a step has no /proc/self in a chroot: go, for instance, needs ENV GOROOT=/usr/local/go; "
+    "jettison doctor says what would make a real /proc possible"
+)
+
 
 def failed(
-    vertex: Vertex, op: RunOp, status: int, tail: bytes, limits: Limits, exceeded: Exceeded | None
+    vertex: Vertex,
+    op: RunOp,
+    status: int,
+    tail: bytes,
+    limits: Limits,
+    exceeded: Exceeded | None,
+    plain: bool = False,
 ) -> StepFailed:
-    """The error for a RUN, with the last lines of its output, and the limit that it reached."""
+    """The error for a RUN, with the last lines of its output, and the limit that it reached.
+
+    `plain` says that it ran in a chroot.
+    """
     lines = tail.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
     while lines and not lines[-1].strip():
         lines.pop()
     why, hint = reasons(status, limits, exceeded)
     why = f"{why}; " if why else ""
+    if plain and any(word in tail for word in _MISSED):
+        hint = hint or _NO_PROC
     return StepFailed(
         f"{vertex.name}: process {' '.join(op.args)!r} did not complete: {why}exit code: {status}",
         step=vertex.name,

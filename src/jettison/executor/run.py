@@ -178,7 +178,9 @@ def run(
         if status != 0:
             from jettison.executor import failed
 
-            problem = failed.failed(vertex, op, status, b"".join(tail), settings.limits, exceeded)
+            plain = settings.sandbox().name == PLAIN
+            said = b"".join(tail)
+            problem = failed.failed(vertex, op, status, said, settings.limits, exceeded, plain)
             if keep:
                 failed.keep(store, vertex, op, inputs, work.upper, step.user, problem)
             raise problem
