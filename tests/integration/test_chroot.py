@@ -73,6 +73,16 @@ def test_what_a_step_sees(sh: Shell, rootfs: Path, monkeypatch: pytest.MonkeyPat
     assert (rootfs / "o/new/folder").is_dir()
 
 
+def test_a_program_finds_its_own_file(sh: Shell) -> None:
+    """Though there is no /proc; other links are read as ever, and nothing else of /proc is there."""
+    result = sh(
+        "readlink /proc/self/exe; ln -s elsewhere /tmp/l; readlink /tmp/l; readlink /no; readlink /proc/1/exe"
+        "; readlink /proc/self/cwd; readlink /proc/self/exe2; test -e /proc/self || echo none"
+    )
+    assert result.out == b"/bin/busybox\nelsewhere\nnone\n"
+    assert sh("readlink /proc/self/exe", uid=1000, gid=7).out == b"/bin/busybox\n"
+
+
 def test_user_and_groups(sh: Shell) -> None:
     result = sh("id -u; id -g; id -G; touch /o/own", uid=1001, gid=1002, groups=(1500, 1600))
     assert result.out.split() == b"1001 1002 1002 1500 1600".split()

@@ -145,7 +145,7 @@ def test_a_program_that_misses_proc_is_explained(machine: Machine) -> None:
     context = machine.place / "missing"
     context.mkdir()
     dockerfile = context / "Dockerfile"
-    dockerfile.write_text("FROM busybox\nRUN readlink -v /proc/self/exe || cat /proc/self/status\n")
-    assert "has no /proc/self in a chroot" in machine.jettison(CONFINED, "build", context).err
+    dockerfile.write_text("FROM busybox\nRUN cat /proc/self/status\n")
+    assert "has no /proc in a chroot" in machine.jettison(CONFINED, "build", context).err
     dockerfile.write_text("FROM busybox\nRUN echo nothing to explain && exit 3\n")
-    assert "/proc/self" not in machine.jettison(CONFINED, "build", context).err
+    assert "in a chroot" not in machine.jettison(CONFINED, "build", context).err

@@ -23,8 +23,8 @@ _MISSED = (b"/proc", b"/dev/fd", b"/dev/std", b"GOROOT")
 """What programs name that find no /proc/self."""
 
 _NO_PROC = (
-    "a step has no /proc/self in a chroot: go, for instance, needs ENV GOROOT=/usr/local/go; "
-    "jettison doctor says what would make a real /proc possible"
+    "a step has no /proc in a chroot, nothing but its own file; jettison doctor says what would make "
+    "a real one possible"
 )
 
 

@@ -8,14 +8,19 @@ builder}; and as number 6 a pipe through which something comes when it may begin
 
 It stays as the supervisor of the process: whatever descends from that ends with it, or when SIGTERM
 comes, which the kernel also sends when the builder dies. Its exit status is that of the process. What goes
-wrong before the process begins is left in the file: {"problem", "program"}.
+wrong before the process begins is left in the file: {"problem", "program"}. While the process runs it
+answers readlink("/proc/self/exe"): go, java and others look for their own file, though there is no /proc.
 """
 
 from __future__ import annotations
 
+import _socket
+import _thread
+import array
 import base64
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -52,6 +57,12 @@ _CALLS = {
     0xC00000B7: ((117, 270, 271, 272, 438, 440, 241), (129, 130, 131, 138, 240, 434, 261), (25, 29)),
 }
 
+_READING_LINKS = {0xC000003E: (89, 267), 0x40000003: (85, 305), 0xC00000B7: (0xFFFFFFFF, 78)}
+"""readlink, whose first argument is the path, and readlinkat, whose second is it."""
+_SECCOMP_CALL = {"x86_64": 317, "aarch64": 277}
+_SET_FILTER, _NEW_LISTENER, _ASK, _ALLOW = 1, 8, 0x7FC00000, 0x7FFF0000
+_RECEIVE, _SEND, _STILL_VALID, _CONTINUE = 0xC0502100, 0xC0182101, 0x40082102, 1
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -79,10 +90,14 @@ def main() -> NoReturn:
     _close_others()
     hears, tells = os.pipe()
     guarded = _ancestors()
+    ours, theirs = _socket.socketpair()
     child = os.fork()
     if child == 0:
-        _become(document, guarded, tells)
+        _become(document, guarded, tells, theirs)
     os.close(tells)
+    theirs.close()
+    root = os.path.realpath(document["root"])
+    _thread.start_new_thread(_answer, (ours, root, document["uid"], document["gid"]))
     with open(hears, "rb") as pipe:
         problem = pipe.read()
     status = 0 if problem else _wait(child, waited)
@@ -176,10 +191,10 @@ def _close_others() -> None:
                 pass
 
 
-def _become(document: dict[str, Any], guarded: list[int], tells: int) -> NoReturn:
+def _become(document: dict[str, Any], guarded: list[int], tells: int, supervisor: _socket.socket) -> NoReturn:
     """Turn this process into the step's."""
     try:
-        _enter(document, guarded)
+        _enter(document, guarded, supervisor)
     except Problem as problem:
         os.write(tells, json.dumps({"problem": str(problem), "program": problem.program}).encode())
     except OSError as error:
@@ -188,7 +203,7 @@ def _become(document: dict[str, Any], guarded: list[int], tells: int) -> NoRetur
     os._exit(1)
 
 
-def _enter(document: dict[str, Any], guarded: list[int]) -> None:
+def _enter(document: dict[str, Any], guarded: list[int], supervisor: _socket.socket) -> None:
     if document["session"]:
         os.setsid()
     os.chroot(document["root"])
@@ -201,6 +216,8 @@ def _enter(document: dict[str, Any], guarded: list[int]) -> None:
     os.umask(0o22)
     _take_identity(document)
     if document["filter"]:
+        _prctl(_NO_NEW_PRIVS, 1)
+        _ask(supervisor)
         _filter(base64.b64decode(document["filter"]), guarded)
     environment = dict(item.partition("=")[::2] for item in document["env"])
     program = _find(document["args"][0], environment.get("PATH", ""))
@@ -262,12 +279,85 @@ def _is_program(path: str) -> bool:
 
 def _filter(program: bytes, guarded: list[int]) -> None:
     """Let no system call through that would reach the builder, nor any that `program` refuses."""
-    code = b"".join(struct.pack("=HBBI", *line) for line in guard(guarded)) + program
-    buffer = ctypes.create_string_buffer(code, len(code))
-    filter_ = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer))
-    _prctl(_NO_NEW_PRIVS, 1)
-    if _libc.prctl(_SECCOMP, ctypes.c_ulong(_FILTER_MODE), ctypes.c_char_p(filter_), 0, 0) != 0:
+    filter_ = _Filter(guard(guarded), program)
+    if _libc.prctl(_SECCOMP, ctypes.c_ulong(_FILTER_MODE), filter_.pointer, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "cannot install the filter of system calls")
+
+
+class _Filter:
+    """Instructions, and ready ones behind them, where the kernel finds them."""
+
+    def __init__(self, lines: list[tuple[int, int, int, int]], more: bytes = b"") -> None:
+        code = b"".join(struct.pack("=HBBI", *line) for line in lines) + more
+        self._code = ctypes.create_string_buffer(code, len(code))
+        self.pointer = ctypes.c_char_p(struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(self._code)))
+
+
+def _ask(supervisor: _socket.socket) -> None:
+    """Have the kernel ask the supervisor before this process reads a link; or not, where it is too old."""
+    number = _SECCOMP_CALL.get(os.uname().machine)
+    release = os.uname().release.split(".")[:2]
+    if number is None or [int(word) for word in release if word.isdigit()] < [5, 5]:
+        return
+    lines = [(_LOAD, 0, 0, _ARCHITECTURE)]
+    for architecture, calls in _READING_LINKS.items():
+        part = [line for call in calls for line in ((_JUMP_EQUAL, 0, 1, call), (_RETURN, 0, 0, _ASK))]
+        lines += [(_JUMP_EQUAL, 0, len(part) + 2, architecture), (_LOAD, 0, 0, _NUMBER), *part]
+        lines.append((_RETURN, 0, 0, _ALLOW))
+    filter_ = _Filter([*lines, (_RETURN, 0, 0, _ALLOW)])
+    asked = _libc.syscall(*map(ctypes.c_long, (number, _SET_FILTER, _NEW_LISTENER)), filter_.pointer)
+    if asked >= 0:
+        supervisor.sendmsg([b"!"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [asked]))])
+        os.close(asked)
+
+
+def _answer(child: _socket.socket, root: str, uid: int, gid: int) -> None:
+    """Answer the questions of `_ask` for as long as there is a step of a user. To be called in a thread."""
+    # For files this thread is that user from here on: else it takes CAP_SYS_PTRACE to see its processes.
+    _libc.setfsgid(gid)
+    _libc.setfsuid(uid)
+    rights = child.recvmsg(1, _socket.CMSG_SPACE(4))[1]
+    if not rights:
+        return
+    (asked,) = array.array("i", rights[0][2])
+    while True:
+        call = bytearray(80)
+        try:
+            fcntl.ioctl(asked, _RECEIVE, call)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.EINTR):
+                continue  # who asked was killed meanwhile
+            return
+        try:
+            length = _own_file(asked, call, root)
+        except Exception:  # whatever it is, who asked must not wait for ever
+            length = None
+        answer = struct.pack("8sqiI", call[:8], length or 0, 0, _CONTINUE if length is None else 0)
+        try:
+            fcntl.ioctl(asked, _SEND, answer)
+        except OSError:
+            pass
+
+
+def _own_file(asked: int, call: bytearray, root: str) -> int | None:
+    """Tell a process its own file if it is that which it asks for. None: it asks for another link."""
+    number, pid, _, name, architecture = struct.unpack_from("QIIiI", call)
+    words = struct.unpack_from("6Q", call, 32)
+    at = _READING_LINKS[architecture].index(name)
+    path, buffer, size = words[at : at + 3]
+    memory = os.open(f"/proc/{pid}/mem", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        text = os.pread(memory, 32, path).partition(b"\0")[0]
+        if text not in (b"/proc/self/exe", b"/proc/thread-self/exe", b"/proc/%d/exe" % pid):
+            return None
+        own = os.readlink(f"/proc/{pid}/exe")
+        # From here on the number may be another process's.
+        fcntl.ioctl(asked, _STILL_VALID, struct.pack("Q", number))
+        if not own.startswith(f"{root}/") or not 0 < size < 1 << 31:
+            return None
+        return os.pwrite(memory, os.fsencode(own[len(root) :])[:size], buffer)
+    finally:
+        os.close(memory)
 
 
 def guard(pids: list[int]) -> list[tuple[int, int, int, int]]:
