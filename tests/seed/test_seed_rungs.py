@@ -15,7 +15,7 @@ from tests.seed.test_seed_cases import ALL, CASES, compare, measure
 pytestmark = test_seed_cases.pytestmark
 
 RUNGS = ("rootless", "single-id", "builtin", "chroot")
-CHOSEN = CASES if ALL else [case for case in ("scratch-c", "go-web") if case in CASES]
+CHOSEN = CASES if ALL else [case for case in ("scratch-c", "java-distroless") if case in CASES]
 
 
 @pytest.mark.parametrize("isolation", RUNGS)
