@@ -107,8 +107,7 @@ _OPTIONS = (
     Option(("--progress",), "how progress is shown: auto, plain, tty, jsonl or quiet", "MODE"),
     Option(
         ("--summary",),
-        "table of where time and bytes went: short, full or none (default: short, after "
-        "5 seconds or more)",
+        "table of where time and bytes went: short, full or none (default: short, after 5 seconds or more)",
         "KIND",
     ),
     Option(("--trace",), "write a trace for chrome://tracing or ui.perfetto.dev", "FILE"),
