@@ -24,7 +24,13 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="steps are mounted, wh
 
 
 def listing(folder: Path, pattern: str = "*") -> Callable[[], object]:
-    return lambda: sorted(path.name for path in folder.glob(pattern))
+    def look() -> object:
+        try:
+            return sorted(path.name for path in folder.glob(pattern))
+        except FileNotFoundError:
+            return None  # a folder is gone since it was listed
+
+    return look
 
 
 def state(folder: Path, pattern: str) -> Callable[[], object]:

@@ -19,6 +19,7 @@ from jettison.oci.archive import pour
 from jettison.replacing import create, give_name
 from jettison.store import tar
 from jettison.store.base import Entry, FileTree, Node
+from jettison.store.tree_builder import has_holes
 from jettison.store.trees import virtual
 
 _FORMATS = {"char": stat.S_IFCHR, "block": stat.S_IFBLK, "fifo": stat.S_IFIFO}
@@ -150,10 +151,10 @@ def _make_file(tree: FileTree, entry: Entry, path: str) -> None:
             source = content.fileno()
         except OSError:
             source = -1
-        if source < 0:
-            pour(content, file, entry.size)
-        else:
+        if source >= 0 and has_holes(source):
             _copy_with_holes(source, content, file, entry.size)
+        else:
+            pour(content, file, entry.size)
         give_name(handle, path)
 
 

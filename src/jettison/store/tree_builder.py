@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 from jettison.errors import StoreError
 from jettison.store import owners, xattrs
@@ -20,6 +21,8 @@ from jettison.store.trees import virtual
 from jettison.store.whiteouts import is_whiteout, make_whiteout
 
 _LINKS = 40
+_WORTH_HOLES = 1 << 16
+"""Bytes of a file; a smaller one is copied whole."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Fill = Callable[[int], int]
@@ -268,9 +271,8 @@ def copy_file(name: str, fd: int) -> int:
     # No waiting for the other end of a fifo that took the file's place.
     source = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        there = os.fstat(source)
-        if stat.S_ISREG(there.st_mode) and there.st_blocks * 512 < there.st_size:
-            return _copy_data(source, fd, there.st_size)
+        if has_holes(source):
+            return _copy_data(source, fd, os.fstat(source).st_size)
         size = _copy_range(source, fd, None)
         if size == 0:
             # Some filesystems (proc, sysfs) report no size and copy nothing.
@@ -278,6 +280,27 @@ def copy_file(name: str, fd: int) -> int:
         return size
     finally:
         os.close(source)
+
+
+def has_holes(descriptor: int) -> bool:
+    """Whether a file has holes that are worth keeping, and lseek(2) can be asked for them now.
+
+    While pages are on their way to the disk a filesystem may take them for a hole: they are sent first.
+    """
+    if not _seems_sparse(descriptor):
+        return False
+    with suppress(OSError):
+        os.fdatasync(descriptor)
+    return _seems_sparse(descriptor)
+
+
+def _seems_sparse(descriptor: int) -> bool:
+    there = os.fstat(descriptor)
+    return (
+        stat.S_ISREG(there.st_mode)
+        and there.st_size >= _WORTH_HOLES
+        and there.st_blocks * 512 < there.st_size
+    )
 
 
 def _copy_data(source: int, fd: int, size: int) -> int:
