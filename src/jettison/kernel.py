@@ -196,6 +196,11 @@ def may_mount() -> bool:
     return bool(capabilities() >> CAP_SYS_ADMIN & 1)
 
 
+def refuses_programs(folder: str) -> bool:
+    """Whether no program can be started from a folder's file system. Raises OSError."""
+    return bool(os.statvfs(folder).f_flag & os.ST_NOEXEC)
+
+
 def capabilities(mask: Literal["CapEff", "CapPrm", "CapBnd"] = "CapEff") -> int:
     """The calling thread's capabilities, a bit for each; 0 where there is no /proc."""
     try:

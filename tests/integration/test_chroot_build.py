@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,3 +150,22 @@ def test_a_program_that_misses_proc_is_explained(machine: Machine) -> None:
     assert "has no /proc in a chroot" in machine.jettison(CONFINED, "build", context).err
     dockerfile.write_text("FROM busybox\nRUN echo nothing to explain && exit 3\n")
     assert "in a chroot" not in machine.jettison(CONFINED, "build", context).err
+
+
+def test_a_disk_that_starts_no_programs_is_named(machine: Machine, busybox_layout: Path) -> None:
+    disk, context = machine.place / "disk", machine.place / "words"
+    disk.mkdir()
+    context.mkdir()
+    (context / "Dockerfile").write_text("FROM busybox\nRUN true\n")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "noexec,size=64m", "tmpfs", disk], check=True)
+    try:
+        root = f"--root={disk}/store"
+        assert machine.jettison(CONFINED, "load", root, busybox_layout, "busybox").code == 0
+        done = machine.jettison(CONFINED, "build", root, context)
+        assert done.code == 1
+        assert f"no program can be started from {disk}/store" in done.err
+        report = machine.doctor(CONFINED, root)
+        assert report["isolation"] == "none"
+        assert "noexec" in next(rung["problem"] for rung in report["rungs"] if rung["isolation"] == "chroot")
+    finally:
+        subprocess.run(["umount", disk], check=True)

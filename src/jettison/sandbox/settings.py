@@ -27,6 +27,8 @@ _ESCALATION = (
     "Kubernetes: securityContext.allowPrivilegeEscalation: true",
 )
 _RUNTIME = "install the package crun (or runc)"
+NOEXEC = "the store's disk is noexec: no program can be started from the copies that steps work in"
+ELSEWHERE = "--root DIR, or JETTISON_ROOT, names another place; docker run --tmpfs FOLDER:exec"
 _CHROOT = "capabilities.add: [SYS_CHROOT, SETUID, SETGID, CHOWN, DAC_OVERRIDE, FOWNER, KILL, MKNOD]"
 
 _SYSCTLS = (
@@ -77,6 +79,8 @@ def changes(rung: str, problem: str, hint: str, machine: Machine) -> tuple[str, 
     """What to change so that RUN works on a rung whose trial ended with a problem."""
     if not problem:
         return ()
+    if problem == NOEXEC:
+        return (hint,)
     out: list[str] = []
     if "OCI runtime" in problem:
         out.append(_RUNTIME)

@@ -16,6 +16,7 @@ from jettison import kernel
 from jettison.errors import JettisonError, SandboxError
 from jettison.sandbox import identity, ladder
 from jettison.sandbox.base import ProcessSpec
+from jettison.sandbox.settings import ELSEWHERE, NOEXEC
 
 _PROGRAM = "/nothing"
 _NOT_FOUND = 127
@@ -52,12 +53,15 @@ def _inside(isolation: str, runtime: str, folder: str) -> dict[str, str]:
     if status != _NOT_FOUND:
         text = b"".join(heard).decode("utf-8", "replace").strip()
         raise SandboxError(f"{rung.sandbox.name} failed with status {status}: {text}")
+    overlay = _overlay(folder)
+    if overlay and kernel.refuses_programs(folder):
+        raise SandboxError(NOEXEC, hint=ELSEWHERE)
     return {
         "isolation": rung.isolation,
         "identity": rung.identity,
         "sandbox": rung.sandbox.name,
         "problem": "",
-        "overlay": _overlay(folder),
+        "overlay": overlay,
     }
 
 

@@ -15,7 +15,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+from jettison import kernel
 from jettison.dataclass import dataclass, field
+from jettison.errors import StoreError
 from jettison.store import xattrs
 from jettison.store.clocks import silent_devices
 from jettison.store.faults import faults
@@ -97,6 +99,11 @@ def copied(
     Without `upper` changes are dropped; so they are with `only`, and then there is nothing but that path.
     A new copy is made in `folder`. Raises StoreError.
     """
+    if only is None and kernel.refuses_programs(folder):
+        raise StoreError(
+            f"no program can be started from {store.root}, where files are copied for steps: it is noexec",
+            hint="--root DIR, or JETTISON_ROOT, names another place",
+        )
     layers = tuple(layer_ids)
     taken = _take_over(store, layers) if only is None else None
     copy, done = taken or (Copy(f"{folder}/root"), 0)
