@@ -184,7 +184,7 @@ def test_mounts_leave_no_trace(sh: Shell, rootfs: Path, tmp_path: Path) -> None:
 def test_a_secret_with_another_name_is_overwritten(sh: Shell, rootfs: Path, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("hush")
-    mounts = (Mount("bind", "/run/secret", str(secret), read_only=True),)
+    mounts = (Mount("bind", "/run/secret", str(secret), read_only=True, secret=True),)
     assert sh("ln /run/secret /leak; mv /run/secret /moved; cat /leak", mounts=mounts).out == b"hush"
     assert (rootfs / "leak").read_bytes() == (rootfs / "moved").read_bytes() == b""
 

@@ -142,6 +142,17 @@ def test_a_container_runs(machine: Machine) -> None:
     assert machine.jettison(CONFINED, "run", "made", "test", "-e", "/gone").code == 1
 
 
+def test_a_mounted_file_that_is_still_in_a_pipe(machine: Machine) -> None:
+    build(machine, CONFINED)
+    file, over = machine.place / "mounted", machine.place / "over"
+    file.write_text("below\n")
+    os.mkfifo(over)
+    # busybox's cat puts pages of the file itself into the pipe, which is read when the mount is gone.
+    command = f"{machine.place}/python/bin/python3 -m jettison run -v {file}:/file:ro made cat /file"
+    done = machine.run(CONFINED, "sh", "-c", f"({command}; : > {over}) | (: < {over}; cat)")
+    assert done.out == "below\n", done.text
+
+
 def test_a_program_that_misses_proc_is_explained(machine: Machine) -> None:
     context = machine.place / "missing"
     context.mkdir()

@@ -226,7 +226,7 @@ class StepMounts:
             self.stack.callback(wipe_file, name)
         give(name, item.uid or 0, item.gid or 0)
         os.chmod(name, 0o400 if item.mode is None else item.mode)
-        return Mount("bind", target, name, read_only=True)
+        return Mount("bind", target, name, read_only=True, secret=True)
 
     def _input(self, item: MountOp) -> tuple[str, ...]:
         return self.inputs[self.vertex.inputs[item.input]] if item.input >= 0 else ()

@@ -16,7 +16,8 @@ PLAIN = "chroot"
 class Mount:
     """Something mounted while the process runs. `target` is absolute, inside the root filesystem, and exists.
 
-    `source` is a file or folder of this machine for "bind". `size` limits a tmpfs (bytes, 0: no limit).
+    `source` is a file or folder of this machine for "bind". `size` limits a tmpfs (bytes, 0: no limit). Of a
+    `secret` no copy may stay on a disk.
     """
 
     type: Literal["bind", "tmpfs"]
@@ -25,6 +26,7 @@ class Mount:
     read_only: bool = False
     mode: int = 0o1777
     size: int = 0
+    secret: bool = False
 
 
 Started = Callable[[int], None] | None

@@ -88,7 +88,7 @@ class _Places:
 
     @contextmanager
     def _file(self, mount: Mount) -> Iterator[None]:
-        """A file. A copy may be a secret: it is overwritten, whatever other names it has got meanwhile."""
+        """A file. A copy of a secret is overwritten, whatever other names it has got meanwhile."""
         opened: list[int] = []
 
         def put(path: str) -> None:
@@ -105,7 +105,10 @@ class _Places:
                 try:
                     if not mount.read_only:
                         _copy_back(fd, mount.source)
-                    wipe(fd)
+                    if mount.secret:
+                        wipe(fd)
+                    else:
+                        os.ftruncate(fd, 0)
                 finally:
                     os.close(fd)
 
@@ -230,7 +233,11 @@ def wipe_file(path: str) -> None:
 
 
 def wipe(fd: int) -> None:
-    """Overwrite a file and make it empty, so that no other name of it keeps the content."""
+    """Overwrite a file and make it empty, so that no other name of it keeps the content.
+
+    What the file was sent to by sendfile(2), as busybox's cat does, and has not been read from a pipe yet is
+    zeros from then on, too: the pipe holds the file's own pages.
+    """
     size = os.fstat(fd).st_size
     for at in range(0, size, 1 << 20):
         os.pwrite(fd, bytes(min(1 << 20, size - at)), at)

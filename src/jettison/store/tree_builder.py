@@ -11,7 +11,6 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 
 from jettison.errors import StoreError
 from jettison.store import owners, xattrs
@@ -283,18 +282,7 @@ def copy_file(name: str, fd: int) -> int:
 
 
 def has_holes(descriptor: int) -> bool:
-    """Whether a file has holes that are worth keeping, and lseek(2) can be asked for them now.
-
-    While pages are on their way to the disk a filesystem may take them for a hole: they are sent first.
-    """
-    if not _seems_sparse(descriptor):
-        return False
-    with suppress(OSError):
-        os.fdatasync(descriptor)
-    return _seems_sparse(descriptor)
-
-
-def _seems_sparse(descriptor: int) -> bool:
+    """Whether a file has holes that are worth keeping."""
     there = os.fstat(descriptor)
     return (
         stat.S_ISREG(there.st_mode)

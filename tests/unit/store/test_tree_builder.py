@@ -11,7 +11,6 @@ from jettison.store.tree_builder import copy_file, has_holes
 
 @pytest.mark.parametrize(("size", "kept"), [(6, False), (1 << 15, False), (1 << 20, True)])
 def test_only_holes_of_large_files_are_asked_for(tmp_path: Path, size: int, kept: bool) -> None:
-    """A filesystem may take pages on their way to the disk for a hole."""
     source = tmp_path / "source"
     with source.open("wb") as file:
         file.truncate(size)
