@@ -71,7 +71,7 @@ def tried(folder: Path, config: bytes, manifest: Any = None) -> None:
         assert error.message
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(list(places(CONFIG))), ODD)
 def test_a_configuration(place: tuple[Any, ...], odd: Any) -> None:
     with tempfile.TemporaryDirectory() as folder:
