@@ -162,6 +162,7 @@ class Layers:
         opaque marks for what these layers have not are dropped. `maker` is the user and group that the step
         ran as: theirs are the new files where none can have an owner.
         """
+        from jettison.store import owners
         from jettison.store.trees import virtual
         from jettison.store.upper import bytes_of_files, drop_needless, note_owners
 
@@ -171,7 +172,11 @@ class Layers:
                 drop_needless(upper, view)
             if virtual():
                 note_owners(upper, view, maker)
-            return self._keep_tree(upper, bytes_of_files(upper), ())
+            empty: list[str] = []
+            size = bytes_of_files(upper, empty)
+            for path in () if virtual() else empty:
+                owners.drop_forged(f"{upper}/{path}", view.lookup(path))
+            return self._keep_tree(upper, size, ())
 
     def _keep_tree(self, tree: str, size: int, implied: tuple[str, ...]) -> Layer:
         from jettison.store import owners

@@ -4,6 +4,8 @@ A process that has a single user id, in a user namespace or outside of any, owns
 What a file is in truth is then noted in extended attributes; for symlinks and fifos, which can have none,
 in a listing beside the tree. A device is an empty file with a note. Trees with notes have names of their
 own (`store/trees.py`), so that whoever can have real owners never takes them for the truth.
+
+Root of a user namespace can have real owners and no devices: there the note of a device is the only one.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import errno
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Literal, TypeVar, cast
 
 from jettison.dataclass import dataclass, replace
@@ -85,9 +88,14 @@ def adorn(path: str | int, entry: Entry) -> None:
     if mode != entry.mode:
         _put(path, _MODE, b"%o" % entry.mode)
     if entry.kind in ("char", "block"):
-        _put(path, _DEVICE, b"%s:%d:%d" % (entry.kind.encode(), *entry.device))
+        note_device(path, entry)
     if entry.uid or entry.gid:
         note(path, entry.uid, entry.gid)
+
+
+def note_device(path: str | int, entry: Entry) -> None:
+    """Note on an empty file which device it stands for. Raises StoreError as `note`."""
+    _put(path, _DEVICE, b"%s:%d:%d" % (entry.kind.encode(), *entry.device))
 
 
 def forget(path: str) -> None:
@@ -139,11 +147,29 @@ class Notes:
         uid, gid = (OWNER in names and noted(where)) or (0, 0)
         mode = _number(_get(where, _MODE), 8, 0o7777) if _MODE in names else None
         item = replace(item, uid=uid, gid=gid, mode=item.mode if mode is None else mode)
-        if item.kind == "file" and _DEVICE in names:
-            kind, numbers = _device(_get(where, _DEVICE))
-            if kind:
-                return replace(item, kind=kind, device=numbers, size=0)
-        return item
+        return _stood_for(item, where) if item.kind == "file" and _DEVICE in names else item
+
+
+def corrected(notes: Notes | None, item: Item, path: str, where: str) -> Item:
+    """As `Notes.correct`; where owners are real (None), an empty file may still stand for a device."""
+    if notes is not None:
+        return notes.correct(item, path, where)
+    return _stood_for(item, where) if item.kind == "file" and not item.size else item
+
+
+def _stood_for(item: Item, where: str) -> Item:
+    kind, numbers = _device(_get(where, _DEVICE))
+    return replace(item, kind=kind, device=numbers, size=0) if kind else item
+
+
+def drop_forged(path: str, was: Node | None) -> None:
+    """Take the note of a device from a file that somebody else than root owns, and so could make a device of.
+
+    It stays where the layers below have (`was`) a device there.
+    """
+    if was is None or was.kind not in ("char", "block"):
+        with suppress(OSError):
+            os.removexattr(path, _DEVICE, follow_symlinks=False)
 
 
 def notes_of(tree: str) -> Notes | None:

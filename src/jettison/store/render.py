@@ -69,4 +69,4 @@ def _entry(
         path, kind, stat.S_IMODE(at.st_mode), at.st_uid, at.st_gid, at.st_mtime_ns,
         at.st_size if kind == "file" else 0, link, device, () if kind == "hardlink" else xattrs.read(where),
     )  # fmt: skip
-    return entry if notes is None else notes.correct(entry, path, where)
+    return owners.corrected(notes, entry, path, where)

@@ -147,7 +147,10 @@ class TreeBuilder:
             try:
                 os.mknod(where, form | 0o600, os.makedev(*entry.device))
             except PermissionError:
-                return  # a user namespace has no devices; the blob of the layer still holds the entry
+                # No user namespace has devices, nor has a root without the right to make them.
+                self._make_file(where, entry, None)
+                owners.note_device(where, entry)
+                return
         if not self._virtual:
             os.chown(where, entry.uid, entry.gid, follow_symlinks=False)
         if entry.kind != "symlink":

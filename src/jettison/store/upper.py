@@ -10,8 +10,11 @@ from jettison.store.base import FileTree, Node
 from jettison.store.whiteouts import is_whiteout
 
 
-def bytes_of_files(tree: str) -> int:
-    """The bytes of all files below a folder; names of one file count once."""
+def bytes_of_files(tree: str, empty: list[str] | None = None) -> int:
+    """The bytes of all files below a folder; names of one file count once.
+
+    `empty` is given the paths of empty files that are not root's.
+    """
     total = 0
     seen: set[int] = set()
     todo = [tree]
@@ -22,6 +25,8 @@ def bytes_of_files(tree: str) -> int:
                     todo.append(item.path)
                 elif item.is_file(follow_symlinks=False):
                     at = item.stat(follow_symlinks=False)
+                    if empty is not None and not at.st_size and at.st_uid:
+                        empty.append(item.path[len(tree) + 1 :])
                     if at.st_nlink == 1 or at.st_ino not in seen:
                         total += at.st_size
                         if at.st_nlink > 1:

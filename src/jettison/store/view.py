@@ -224,7 +224,7 @@ class _Tree:
 
     def _node(self, at: os.stat_result, path: str, where: str) -> Node | Literal[False]:
         node = _node(at, where)
-        return node if node is False or self._notes is None else self._notes.correct(node, path, where)
+        return node if node is False else owners.corrected(self._notes, node, path, where)
 
     def scan(self, path: str) -> dict[str, Node]:
         """What is in a directory, sorted."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import stat
+import struct
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -125,7 +128,7 @@ def test_a_filesystem_without_attributes_is_told(noting: str, tmp_path: Path) ->
 
 def test_real_owners_heed_no_notes(tmp_path: Path) -> None:
     path = tmp_path / "f"
-    path.touch()
+    path.write_text("x")
     os.setxattr(path, owners.OWNER, b"5:5")
     os.setxattr(path, "user.jettison.device", b"char:1:3")
     os.setxattr(path, xattrs.KEPT + "security.capability", CAPABILITY)
@@ -145,6 +148,45 @@ def test_an_attribute_that_may_not_be_set_is_kept(noting: str, tmp_path: Path) -
     for name in ("user.overlay.opaque", "user.jettison.owner", "user.x"):
         os.setxattr(path, xattrs.KEPT + name, b"y")
     assert xattrs.read(str(path)) == wanted
+
+
+def without_mknod(work: Callable[[], object]) -> None:
+    """Do something in a child that is root but for the right to make device nodes."""
+    child = os.fork()
+    if not child:
+        status = 1
+        with suppress(BaseException):
+            libc = ctypes.CDLL(None)
+            header, sets = struct.pack("Ii", 0x20080522, 0), bytearray(24)
+            libc.capget(header, (ctypes.c_char * 24).from_buffer(sets))
+            sets[3] &= ~8
+            assert libc.capset(header, bytes(sets)) == 0
+            work()
+            status = 0
+        os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_devices_that_cannot_be_made_stay_devices(tmp_path: Path) -> None:
+    real = built(tmp_path / "real", *ALL)
+    without_mknod(lambda: built(tmp_path / "noted", *ALL))
+    assert stat.S_ISREG((tmp_path / "noted/n").stat().st_mode)
+    assert list(entries(str(tmp_path / "noted"))) == real
+
+
+def test_nobody_but_root_makes_a_device_of_a_file(store: Store, tmp_path: Path) -> None:
+    given = member("given", type=tarfile.CHRTYPE, uid=7, devmajor=1, devminor=7)
+    base = base_layer(store, given)
+    without_mknod(lambda: store.layers.ensure_tree(base.id))
+    upper = tmp_path / "upper"
+    upper.mkdir()
+    for name, uid in (("given", 7), ("forged", 7), ("roots", 0)):
+        (upper / name).touch()
+        os.chown(upper / name, uid, uid)
+        os.setxattr(upper / name, "user.jettison.device", b"char:1:7")
+    layer = store.layers.commit_upper(str(upper), [base.id])
+    found = {entry.path: entry.kind for entry in entries(store.layers.tree(layer.id))}
+    assert found == {"given": "char", "forged": "file", "roots": "char"}
 
 
 SCRIPT = """
