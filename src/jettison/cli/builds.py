@@ -109,7 +109,9 @@ def _ls(console: Console, parsed: Parsed, store: Store, rest: list[str]) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9:
         raise UsageError(f"--last {text!r} is not a number of builds", hint="for example -n 50")
     folder = os.path.realpath(parsed.last("context")) if parsed.last("context") else ""
-    builds = listed(store, int(text), folder)
+    builds, damaged = listed(store, int(text), folder)
+    if damaged:
+        console.note(f"left out: what the history has of {', '.join(damaged)} is damaged")
     if parsed.last("format") == "json":
         console.stdout.write("".join(json.dumps(_heading(build)) + "\n" for build in builds))
         return 0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from jettison.dataclass import dataclass, fields
+from jettison.store.rows import row_of
 
 BuildState = Literal["running", "done", "failed", "cancelled", "killed"]
 """`running` is what the store says until the build ends; `killed`: it ended without a word."""
@@ -114,9 +115,9 @@ def steps_to_plain(steps: Sequence[PastStep], spans: Sequence[Span]) -> dict[str
 
 
 def steps_from_plain(data: dict[str, Any]) -> tuple[tuple[PastStep, ...], tuple[Span, ...]]:
-    """What `steps_to_plain` made this of."""
-    return tuple(PastStep(*_tuples(row)) for row in data["steps"]), tuple(Span(*row) for row in data["spans"])
-
-
-def _tuples(row: list[Any]) -> list[Any]:
-    return [tuple(item) if isinstance(item, list) else item for item in row]
+    """What `steps_to_plain` made this of. Raises ValueError when it is damaged."""
+    try:
+        steps = tuple(row_of(PastStep, row) for row in data["steps"])
+        return steps, tuple(row_of(Span, row) for row in data["spans"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"no steps and spans: {error}") from error

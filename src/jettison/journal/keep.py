@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from jettison.dataclass import replace
 from jettison.digests import canonical_json
-from jettison.errors import JettisonError
+from jettison.errors import JettisonError, StoreError
 from jettison.journal.base import PastBuild, PastStep, build_name, number_of, steps_from_plain, steps_to_plain
 from jettison.journal.logs import EVENTS, is_alive
 from jettison.journal.recorder import Recorder
 from jettison.store.database import HISTORY, Database
+from jettison.store.rows import row_of, unpacked
 from jettison.store.temporary import remove_tree
 
 if TYPE_CHECKING:
@@ -76,35 +77,53 @@ def latest(db: Database, folder: str = "", states: tuple[str, ...] = (), before:
     return number
 
 
-def listed(store: Store, most: int, folder: str = "") -> list[PastBuild]:
-    """The latest builds without their steps, the last one first."""
+def listed(store: Store, most: int, folder: str = "") -> tuple[list[PastBuild], list[str]]:
+    """The latest builds without their steps, the last one first; and the names of those that are damaged."""
     where, values = _where(folder)
     store.db.write(HISTORY)
     sql = f"SELECT {_COLUMNS} FROM history WHERE {where} ORDER BY number DESC LIMIT ?"
-    return [_known_end(store, _build(row)) for row in store.db.read(sql, (*values, most))]
+    builds, damaged = [], []
+    for row in store.db.read(sql, (*values, most)):
+        try:
+            builds.append(_known_end(store, _build(row)))
+        except ValueError:
+            damaged.append(build_name(row[0]))
+    return builds, damaged
 
 
 def read(store: Store, number: int) -> PastBuild | None:
-    """A build with its steps, as far as it has come; None if the history has it not."""
+    """A build with its steps, as far as it has come; None if the history has it not.
+
+    Raises StoreError when what it has is damaged.
+    """
     store.db.write(HISTORY)
     sql = f"SELECT {_COLUMNS}, data FROM history WHERE number = ? AND version = ?"
     rows = store.db.read(sql, (number, VERSION))
     if not rows:
         return None
     *values, data = rows[0]
-    build = _build(values)
-    if build.state != "running":
-        return _with_steps(build, data)
+    try:
+        build = _build(values)
+        if build.state != "running":
+            return _with_steps(build, data)
+    except ValueError as error:
+        raise StoreError(
+            f"what the history has of {build_name(number)} is damaged: {error}",
+            hint="name another build: jettison builds lists them",
+        ) from error
     return _so_far(_known_end(store, build), f"{log_folder(store, number)}/{EVENTS}")
 
 
 def maker(store: Store, layer: str) -> tuple[PastBuild, PastStep] | None:
-    """The build and the step in it that made a layer, if the history has them."""
+    """The build and the step in it that made a layer, if the history has them. Damaged ones are skipped."""
     sql = (
         f"SELECT {_COLUMNS}, data FROM history WHERE version = ? AND state != 'running' ORDER BY number DESC"
     )
     for *values, data in store.db.read(sql, (VERSION,)):
-        build = _with_steps(_build(values), data)
+        try:
+            build = _with_steps(_build(values), data)
+        except ValueError:
+            continue
         for step in build.steps:
             if step.result == layer and step.state == "ran":
                 return build, step
@@ -118,14 +137,17 @@ def _where(folder: str) -> tuple[str, tuple[Any, ...]]:
 
 
 def _build(row: Any) -> PastBuild:
-    number, at, seconds, folder, file, targets, state, ran, cached, error, why = row
-    names = tuple(json.loads(targets))
-    places = (os.fsdecode(folder), os.fsdecode(file))
-    return PastBuild(number, at, seconds, *places, names, state, ran, cached, error, why)
+    number, at, seconds, folder, file, targets, *rest = row
+    try:
+        places = (os.fsdecode(folder), os.fsdecode(file))
+        names = json.loads(targets)
+    except (TypeError, RecursionError) as problem:
+        raise ValueError(str(problem)) from problem
+    return row_of(PastBuild, (number, at, seconds, *places, names, *rest))
 
 
 def _with_steps(build: PastBuild, data: bytes) -> PastBuild:
-    steps, spans = steps_from_plain(json.loads(zlib.decompress(data)))
+    steps, spans = steps_from_plain(unpacked(data))
     return replace(build, steps=steps, spans=spans)
 
 
@@ -145,7 +167,7 @@ def _so_far(build: PastBuild, path: str) -> PastBuild:
         with open(path, "rb") as file:
             for line in file:
                 recorder.emit(from_json(json.loads(line)))
-    except (OSError, ValueError, KeyError, TypeError, JettisonError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, JettisonError):
         pass  # The last line of one that was killed may be half a line.
     return replace(
         build,

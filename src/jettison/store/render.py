@@ -32,9 +32,7 @@ def entries(tree: str) -> Iterator[Entry]:
     yield from _below(tree, "", links, owners.notes_of(tree))
 
 
-def _below(
-    tree: str, folder: str, links: dict[tuple[int, int], str], notes: Notes | None
-) -> Iterator[Entry]:
+def _below(tree: str, folder: str, links: dict[tuple[int, int], str], notes: Notes | None) -> Iterator[Entry]:
     with os.scandir(f"{tree}/{folder}" if folder else tree) as found:
         listed = sorted(found, key=lambda item: os.fsencode(item.name))
     for item in listed:

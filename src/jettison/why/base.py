@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jettison.dataclass import dataclass, field, fields
+from jettison.store.rows import row_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +91,25 @@ class Explained:
     reasons: tuple[Reason, ...]
 
 
+_KEPT = ("at", "folder", "file", "generation", "values")
+"""Fields of a build that are plain data already."""
+
+
 def to_plain(build: Build) -> dict[str, Any]:
     """A build as plain data."""
-    out = {name: getattr(build, name) for name in ("at", "folder", "file", "generation", "values")}
+    out = {name: getattr(build, name) for name in _KEPT}
     out["steps"] = [[getattr(step, item.name) for item in fields(step)] for step in build.steps]
     return out
 
 
 def from_plain(data: dict[str, Any]) -> Build:
-    """The build that `to_plain` made this of."""
-    return Build(**{**data, "steps": tuple(map(_step, data["steps"]))})
-
-
-def _step(row: list[Any]) -> Step:
-    values: list[Any] = [tuple(item) if isinstance(item, list) else item for item in row]
-    return Step(*values)
+    """The build that `to_plain` made this of. Raises ValueError when it is damaged."""
+    try:
+        steps = tuple(row_of(Step, row) for row in data["steps"])
+        pairs = [pair for stage in data["values"].values() for pair in stage.values()]
+        types = [step.op["type"] for step in steps]
+        if any(len(pair) != 2 for pair in pairs) or not all(isinstance(name, str) for name in types):
+            raise ValueError("no steps with their variables")
+        return row_of(Build, [*(data[name] for name in _KEPT), steps])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no build: {error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import zlib
 from collections.abc import Collection, Mapping
@@ -10,10 +9,12 @@ from collections.abc import Collection, Mapping
 from jettison.cache.key import GENERATION
 from jettison.digests import canonical_json, digest_of
 from jettison.dockerfile.instructions import Arg, Dockerfile, Env
+from jettison.errors import StoreError
 from jettison.graph.ops import SourceOp, to_json
 from jettison.graph.vertex import BuildGraph, Vertex
 from jettison.solver.solve import Trace
 from jettison.store.database import BUILDS, Database
+from jettison.store.rows import unpacked
 from jettison.why.base import Build, Step, from_plain, to_plain
 
 VERSION = 1
@@ -128,22 +129,29 @@ def latest(db: Database, folder: str = "", file: str = "") -> int | None:
 
 
 def read(db: Database, number: int) -> Build:
-    """The build of a number that `latest` gave."""
-    return _read(db.read("SELECT data FROM builds WHERE number = ?", (number,))[0][0])
+    """The build of a number that `latest` gave. Raises StoreError when it is damaged."""
+    build = _read(db.read("SELECT data FROM builds WHERE number = ?", (number,))[0][0])
+    if build is None:
+        raise StoreError(
+            "what is kept of the steps of the last build is damaged",
+            hint="the next build in which a step runs can be explained again",
+        )
+    return build
 
 
 def read_some(db: Database, numbers: Collection[int]) -> dict[int, Build]:
-    """Those builds of some numbers that are still remembered."""
+    """Those builds of some numbers that are still remembered, and whole."""
     marks = ",".join("?" * len(numbers))
     db.write(BUILDS)
     sql = f"SELECT number, data FROM builds WHERE version = ? AND number IN ({marks})"
-    return {number: _read(data) for number, data in db.read(sql, (VERSION, *numbers))}
+    found = {number: _read(data) for number, data in db.read(sql, (VERSION, *numbers))}
+    return {number: build for number, build in found.items() if build is not None}
 
 
 def before(db: Database, build: Build, number: int | None = None) -> list[Build]:
     """What a build is compared with, the nearest first: earlier ones of its Dockerfile, or else of others.
 
-    A checkout in a new folder finds what was built in the old one.
+    A checkout in a new folder finds what was built in the old one. What is damaged is passed over.
     """
     db.write(BUILDS)
     earlier = "version = ? AND number < ?"
@@ -154,7 +162,7 @@ def before(db: Database, build: Build, number: int | None = None) -> list[Build]
         (*values, os.fsencode(build.folder), os.fsencode(build.file), KEPT_OF_ONE),
     )
     rows = rows or db.read(f"SELECT data FROM builds WHERE {earlier} {order}", (*values, KEPT_OF_ONE))
-    return [_read(row[0]) for row in rows]
+    return [build for row in rows if (build := _read(row[0])) is not None]
 
 
 def cache_mount_users(db: Database) -> dict[str, str]:
@@ -162,12 +170,17 @@ def cache_mount_users(db: Database) -> dict[str, str]:
     db.write(BUILDS)
     out: dict[str, str] = {}
     for (data,) in db.read("SELECT data FROM builds WHERE version = ? ORDER BY number DESC", (VERSION,)):
-        for step in _read(data).steps:
+        known = _read(data)
+        for step in known.steps if known is not None else ():
             for mount in step.op.get("mounts", ()):
                 if mount["type"] == "cache":
                     out.setdefault(mount["id"], step.stage)
     return out
 
 
-def _read(data: bytes) -> Build:
-    return from_plain(json.loads(zlib.decompress(data)))
+def _read(data: bytes) -> Build | None:
+    """None for what is damaged."""
+    try:
+        return from_plain(unpacked(data))
+    except ValueError:
+        return None
