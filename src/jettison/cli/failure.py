@@ -156,6 +156,10 @@ def as_ours(error: BaseException) -> JettisonError | None:
         return None
     if not isinstance(error, OSError):
         return None
+    if error.errno == errno.ENAMETOOLONG:
+        from jettison.store.faults import store_error
+
+        return store_error(error, "following a path", "")
     path = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return _full(path)

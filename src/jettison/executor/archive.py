@@ -101,7 +101,9 @@ def _place(
 ) -> None:
     whole = f"{dest}/{name}" if dest else name
     folder, _, base = whole.rpartition("/")
-    folder = resolve(plan, folder)
+    there = plan.planned(folder)
+    if there is None or there.entry.kind != "dir":
+        folder = resolve(plan, folder)
     plan.make_dirs(folder)
     path = f"{folder}/{base}" if folder else base
     if member.islnk():

@@ -93,11 +93,15 @@ class Plan:
 
     def make_dirs(self, path: str, replace: bool = False) -> None:
         """See that a directory and all above it are part of the layer: as they are, or as `fresh` says."""
-        if not path or self._is_planned_dir(path):
-            return
-        parent = path.rpartition("/")[0]
-        self.make_dirs(parent, replace)
-        node = self._existing(path, parent)
+        missing = []
+        while path and not self._is_planned_dir(path):
+            missing.append(path)
+            path = path.rpartition("/")[0]
+        for path in reversed(missing):
+            self._make_dir(path, replace)
+
+    def _make_dir(self, path: str, replace: bool) -> None:
+        node = self._existing(path, path.rpartition("/")[0])
         if node is not None and node.kind == "dir":
             entry = Entry(
                 path, "dir", node.mode, node.uid, node.gid, node.mtime_ns, xattrs=self.base.xattrs(path)

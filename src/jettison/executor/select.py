@@ -113,10 +113,14 @@ def exclusion(op: CopyOp) -> Matcher | None:
 def parents_of(source: Source, tree: FileTree) -> Iterator[Found]:
     """The directories that --parents brings along with a source, outermost first."""
     parts = source.target.split("/")[:-1]
-    for count in range(1, len(parts) + 1):
+    path = source.root
+    for count, part in enumerate(parts, 1):
         target = "/".join(parts[:count])
-        path = resolve(tree, f"{source.root}/{target}" if source.root else target)
+        path = _join(path, part)
         node = tree.lookup(path)
+        if node is not None and node.kind == "symlink":
+            path = resolve(tree, path)
+            node = tree.lookup(path)
         if node is not None and node.kind == "dir":
             yield Found(path, target, node)
 
@@ -281,7 +285,7 @@ def _matches_below(op: CopyOp, tree: FileTree, pivot: str, pattern: str) -> list
     root = resolve(tree, pivot) if pivot else ""
     matcher = exclusion(op)
     targets: dict[str, None] = {}
-    _descend(tree, root, "", pattern.split("/"), targets)
+    _descend(tree, root, pattern.split("/"), targets)
     found = []
     for target in targets:
         node = tree.lookup(_join(root, target))
@@ -291,44 +295,62 @@ def _matches_below(op: CopyOp, tree: FileTree, pivot: str, pattern: str) -> list
     return found
 
 
-def _descend(tree: FileTree, root: str, at: str, segments: list[str], out: dict[str, None]) -> None:
-    if not segments:
-        if at:
-            out[at] = None
-        return
-    first, rest = segments[0], segments[1:]
-    deep = first == "**"
-    if deep:
-        _descend(tree, root, at, rest, out)
-    for name in _names(tree, _join(root, at)):
-        path = _join(at, name)
-        if deep:
-            node = tree.lookup(_join(root, path))
-            if node is not None and node.kind == "dir":
-                _descend(tree, root, path, segments, out)
-            elif not rest:
-                out[path] = None
-        elif match(first, name):
-            _descend(tree, root, path, rest, out)
+def _descend(tree: FileTree, root: str, segments: list[str], out: dict[str, None]) -> None:
+    todo = [("", segments)]
+    seen = set()
+    while todo:
+        at, segments = todo.pop()
+        if (at, len(segments)) in seen:
+            continue
+        # Several `**` lead to one place by many ways.
+        seen.add((at, len(segments)))
+        if not segments:
+            if at:
+                out[at] = None
+            continue
+        first, rest = segments[0], segments[1:]
+        deep = first == "**"
+        found = [(at, rest)] if deep else []
+        for name in _names(tree, _join(root, at)):
+            path = _join(at, name)
+            if deep:
+                node = tree.lookup(_join(root, path))
+                if node is not None and node.kind == "dir":
+                    found.append((path, segments))
+                elif not rest:
+                    found.append((path, rest))
+            elif match(first, name):
+                found.append((path, rest))
+        todo += reversed(found)
 
 
 def _walk(tree: FileTree, folder: str, prefix: str, matcher: Matcher | None, shift: int) -> Iterator[Found]:
-    below = f"{folder}/" if folder else ""
-    for name, node in _scan(tree, folder):
+    # A list in place of a call for each level: folders may be nested as deeply as a path is long.
+    todo = [(folder, f"{folder}/" if folder else "", prefix, _scan(tree, folder))]
+    held: list[Found] = []
+    """Excluded folders above: they come along if something in them does."""
+    while todo:
+        folder, below, prefix, items = todo[-1]
+        name, node = next(items, ("", None))
+        if node is None:
+            todo.pop()
+            if held and held[-1].path == folder:
+                held.pop()
+            continue
         path = below + name
-        target = prefix + name
         if node.kind == "socket":
             continue
-        if matcher is not None and matcher.ignored(path[shift:]):
-            if node.kind == "dir" and matcher.may_reinclude_below(path[shift:]):
-                kept = list(_walk(tree, path, target + "/", matcher, shift))
-                if kept:
-                    yield Found(path, target, node)
-                    yield from kept
+        found = Found(path, prefix + name, node)
+        if matcher is None or not matcher.ignored(path[shift:]):
+            yield from held
+            held.clear()
+            yield found
+        elif node.kind == "dir" and matcher.may_reinclude_below(path[shift:]):
+            held.append(found)
+        else:
             continue
-        yield Found(path, target, node)
         if node.kind == "dir":
-            yield from _walk(tree, path, target + "/", matcher, shift)
+            todo.append((path, f"{path}/", f"{found.target}/", _scan(tree, path)))
 
 
 def _names(tree: FileTree, path: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from hashlib import sha256
@@ -10,6 +11,7 @@ from typing import BinaryIO, Literal
 from jettison.dockerfile.dockerignore import Matcher, parse_ignore
 from jettison.errors import NotFound, SourceError
 from jettison.store.base import Node
+from jettison.store.faults import TOO_DEEP, brief
 
 _IGNORE = ".dockerignore"
 
@@ -92,10 +94,7 @@ class ContextTree:
             with os.scandir(f"{self.folder}/{path}") as entries:
                 listed = sorted([(entry.name, entry) for entry in entries], key=_by_name)
         except OSError as error:
-            raise SourceError(
-                f"cannot read the folder {path or '.'} of the build context: {error.strerror}",
-                hint="make it readable, or exclude it in .dockerignore",
-            ) from error
+            raise unreadable_folder(path, error) from error
         for name, entry in listed:
             hidden = matcher is not None and matcher.ignored(prefix + name)
             if hidden and not self.leads_somewhere(prefix + name, entry):
@@ -188,3 +187,12 @@ def find_ignore(folder: str, dockerfile_path: str) -> tuple[str, bytes] | None:
         except OSError as error:
             raise SourceError(f"cannot read {path}: {error.strerror}") from error
     return None
+
+
+def unreadable_folder(path: str, error: OSError) -> SourceError:
+    """The error for a folder of a build context, "" for that itself."""
+    deep = error.errno == errno.ENAMETOOLONG
+    return SourceError(
+        f"cannot read the folder {brief(path.rstrip('/')) or '.'} of the build context: {error.strerror}",
+        hint=TOO_DEEP if deep else "make it readable, or exclude it in .dockerignore",
+    )

@@ -216,18 +216,21 @@ def _commit_time(access: GitAccess, folder: str) -> int:
 
 
 def _entries(folder: str, prefix: str, time_ns: int) -> Iterator[tuple[Entry, str]]:
-    with os.scandir(folder) as found:
-        for item in found:
-            path = prefix + item.name
-            if item.is_symlink():
-                yield Entry(path, "symlink", 0o777, mtime_ns=time_ns, link=os.readlink(item.path)), ""
-            elif item.is_dir(follow_symlinks=False):
-                yield Entry(path, "dir", 0o755, mtime_ns=time_ns), ""
-                yield from _entries(item.path, path + "/", time_ns)
-            else:
-                stat = item.stat(follow_symlinks=False)
-                mode = stat.st_mode & 0o755
-                yield Entry(path, "file", mode, mtime_ns=time_ns, size=stat.st_size), item.path
+    todo = [(prefix, folder)]
+    while todo:
+        prefix, folder = todo.pop()
+        with os.scandir(folder) as found:
+            for item in found:
+                path = prefix + item.name
+                if item.is_symlink():
+                    yield Entry(path, "symlink", 0o777, mtime_ns=time_ns, link=os.readlink(item.path)), ""
+                elif item.is_dir(follow_symlinks=False):
+                    yield Entry(path, "dir", 0o755, mtime_ns=time_ns), ""
+                    todo.append((path + "/", item.path))
+                else:
+                    stat = item.stat(follow_symlinks=False)
+                    mode = stat.st_mode & 0o755
+                    yield Entry(path, "file", mode, mtime_ns=time_ns, size=stat.st_size), item.path
 
 
 def _with_fragment(source: GitSource, fragment: str) -> GitSource:

@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 
 from jettison.dataclass import dataclass
-from jettison.errors import SourceError
-from jettison.sources.context import ContextTree
+from jettison.sources.context import ContextTree, unreadable_folder
 from jettison.store.compress import processors
 
 _FOLDER = 0o040000
@@ -113,7 +112,7 @@ def sweep(
                 stack.pop().close()
     except OSError as error:
         inside = f"{folder}/{stack[-1].below}" if stack else folder
-        raise _unreadable(inside, error) from error
+        raise unreadable_folder(inside, error) from error
     finally:
         for opened in stack:
             opened.close()
@@ -178,7 +177,7 @@ def _look(tree: ContextTree, inside: str, seen: Fingerprint) -> list[str]:
         finally:
             os.close(fd)
     except OSError as error:
-        raise _unreadable(inside, error) from error
+        raise unreadable_folder(inside, error) from error
     seen.add(inside, listed)
     return [f"{inside}{name}/" for name, st in listed if st.st_mode & _KIND == _FOLDER]
 
@@ -225,10 +224,3 @@ class _Helper:
             os.waitpid(self._pid, 0)
         except ChildProcessError:
             pass  # somebody else waits for all children of this process
-
-
-def _unreadable(folder: str, error: OSError) -> SourceError:
-    return SourceError(
-        f"cannot read the folder {folder.rstrip('/') or '.'} of the build context: {error.strerror}",
-        hint="make it readable, or exclude it in .dockerignore",
-    )

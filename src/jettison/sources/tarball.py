@@ -206,21 +206,26 @@ class _Unpacking:
 
     def _make_folder(self, name: str, member: tarfile.TarInfo | None) -> None:
         """Make a directory and those above it. Raises SourceError when a symlink or a file is in the way."""
-        if name not in self._folders:
-            parent = name.rpartition("/")[0]
-            if parent not in self._folders:
-                self._make_folder(parent, None)
-            path = f"{self._folder}/{name}"
-            try:
-                os.mkdir(path, 0o755)
-            except FileExistsError:
-                if member is None:
-                    raise self._hostile(name, "is no directory, but other members are below it") from None
-                os.unlink(path)
-                os.mkdir(path, 0o755)
-            self._folders[name] = None
+        missing = []
+        above = name
+        while above not in self._folders:
+            missing.append(above)
+            above = above.rpartition("/")[0]
+        for folder in reversed(missing):
+            self._make_one(folder, replace=folder == name and member is not None)
         if member is not None and name:
             self._folders[name] = (member.mode & 0o7777, _time(member))
+
+    def _make_one(self, name: str, *, replace: bool) -> None:
+        path = f"{self._folder}/{name}"
+        try:
+            os.mkdir(path, 0o755)
+        except FileExistsError:
+            if not replace:
+                raise self._hostile(name, "is no directory, but other members are below it") from None
+            os.unlink(path)
+            os.mkdir(path, 0o755)
+        self._folders[name] = None
 
     def _clear(self, name: str) -> str:
         """The path for a member that is no directory: its parent is there, what was in its place is not."""
@@ -229,9 +234,9 @@ class _Unpacking:
             self._make_folder(parent, None)
         path = f"{self._folder}/{name}"
         if name in self._folders:
-            from shutil import rmtree
+            from jettison.store.temporary import remove_tree
 
-            rmtree(path)
+            remove_tree(path)
             below = name + "/"
             self._folders = {
                 known: value

@@ -29,14 +29,11 @@ def entries(tree: str) -> Iterator[Entry]:
     if xattrs.has(tree, xattrs.OPAQUE):
         yield Entry("", "opaque")
     links: dict[tuple[int, int], str] = {}
-    yield from _below(tree, "", links, owners.notes_of(tree))
-
-
-def _below(tree: str, folder: str, links: dict[tuple[int, int], str], notes: Notes | None) -> Iterator[Entry]:
-    with os.scandir(f"{tree}/{folder}" if folder else tree) as found:
-        listed = sorted(found, key=lambda item: os.fsencode(item.name))
-    for item in listed:
-        path = f"{folder}/{item.name}" if folder else item.name
+    notes = owners.notes_of(tree)
+    # A list in place of a call for each level: folders may be nested as deeply as a path is long.
+    todo = _listed(tree, "")
+    while todo:
+        path, item = todo.pop()
         at = item.stat(follow_symlinks=False)
         kind = _KINDS.get(stat.S_IFMT(at.st_mode))
         if kind is None:
@@ -49,7 +46,7 @@ def _below(tree: str, folder: str, links: dict[tuple[int, int], str], notes: Not
                 yield _entry(notes, path, kind, at, item.path)
             if xattrs.has(item.path, xattrs.OPAQUE):
                 yield Entry(path, "opaque")
-            yield from _below(tree, path, links, notes)
+            todo += _listed(item.path, f"{path}/")
             continue
         if at.st_nlink > 1:
             first = links.setdefault((at.st_dev, at.st_ino), path)
@@ -57,6 +54,13 @@ def _below(tree: str, folder: str, links: dict[tuple[int, int], str], notes: Not
                 yield _entry(notes, path, "hardlink", at, item.path, first)
                 continue
         yield _entry(notes, path, kind, at, item.path, os.readlink(item.path) if kind == "symlink" else "")
+
+
+def _listed(folder: str, prefix: str) -> list[tuple[str, os.DirEntry[str]]]:
+    """What is in a folder, with the paths in the layer, the last one first."""
+    with os.scandir(folder) as found:
+        listed = sorted(found, key=lambda item: os.fsencode(item.name), reverse=True)
+    return [(prefix + item.name, item) for item in listed]
 
 
 def _entry(

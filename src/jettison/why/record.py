@@ -162,7 +162,7 @@ def before(db: Database, build: Build, number: int | None = None) -> list[Build]
         (*values, os.fsencode(build.folder), os.fsencode(build.file), KEPT_OF_ONE),
     )
     rows = rows or db.read(f"SELECT data FROM builds WHERE {earlier} {order}", (*values, KEPT_OF_ONE))
-    return [build for row in rows if (build := _read(row[0])) is not None]
+    return [one for row in rows if (one := _read(row[0])) is not None]
 
 
 def cache_mount_users(db: Database) -> dict[str, str]:
