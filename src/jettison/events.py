@@ -105,13 +105,23 @@ class StepProgress(Event):
 
 @dataclass(frozen=True, slots=True)
 class StepRetried(Event):
-    """A RUN failed with `error` and begins again, on a clean layer. `left` is how many more tries it has."""
+    """A RUN failed with `error` and begins again, on a clean layer. `left` is how many more tries it has.
+
+    `tries` is how many it has altogether, `exit_code` the status that the last one ended with.
+    """
 
     step: str
     name: str
     stage: str
     error: str
     left: int
+    tries: int = 0
+    exit_code: int = 0
+
+    @property
+    def mark(self) -> str:
+        """What stands between the output of two tries."""
+        return f"try {self.tries - self.left + 1} of {self.tries}, after exit code {self.exit_code}"
 
 
 @dataclass(frozen=True, slots=True)

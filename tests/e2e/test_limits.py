@@ -135,7 +135,7 @@ def test_tries(jettison: Jettison, project: Project, tmp_path: Path) -> None:
     folder = project(dockerfile=FLAKY)
     done = jettison("build", "--retry", "1", folder)
     assert done.code == 1
-    assert "1 try left" in done.err
+    assert "1 try left" in done.err and "try 2 of 2, after exit code 1\n" in done.err
     done = jettison.ok("build", "--retry", "2", "--progress", "jsonl", "-o", tmp_path / "out", folder)
     assert (tmp_path / "out/left").exists()
     assert len(done.events("StepRetried")) == 0, "the third try of all went well"
@@ -144,13 +144,16 @@ def test_tries(jettison: Jettison, project: Project, tmp_path: Path) -> None:
 
 
 def test_tries_are_told(jettison: Jettison, project: Project) -> None:
-    folder = project(dockerfile="FROM busybox\nRUN echo hello; sleep 9\n")
+    folder = project(dockerfile="FROM busybox\nRUN printf hello; sleep 9\n")
     done = jettison("build", "--retry", "2", "--step-timeout", "0.2s", "--progress", "jsonl", folder)
     retried = done.events("StepRetried")
     assert [event["left"] for event in retried] == [2, 1]
     assert all("--step-timeout" in event["error"] for event in retried)
     heard = "".join(event["data"] for event in done.events("StepOutput"))
-    assert heard.count("hello") == 3
+    assert heard.count("hello") == 3 and "try" not in heard
+    assert [(event["tries"], event["exit_code"]) for event in retried] == [(3, 137), (3, 137)]
+    log = "hello\ntry 2 of 3, after exit code 137\nhello\ntry 3 of 3, after exit code 137\nhello"
+    assert jettison.ok("logs").out == log
 
 
 def test_cancelled_is_not_tried_again(jettison: Jettison, project: Project) -> None:

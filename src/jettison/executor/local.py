@@ -227,8 +227,12 @@ class LocalExecutor:
                 if not left:
                     self._keep_in_mind(vertex, error)
                     raise
-                name, stage = vertex.name, vertex.stage
-                self.emit(StepRetried(time.time(), vertex.short, name, stage, error.message, left))
+                self.emit(
+                    StepRetried(
+                        time.time(), vertex.short, vertex.name, vertex.stage, error.message,
+                        left, settings.retries + 1, error.exit_code,
+                    )
+                )  # fmt: skip
         raise AssertionError("unreachable")
 
     def _keep_in_mind(self, vertex: Vertex, error: StepFailed) -> None:

@@ -6,7 +6,16 @@ import time
 
 from jettison.dataclass import replace
 from jettison.errors import Cancelled, JettisonError, StepFailed
-from jettison.events import BuildNamed, Emit, Event, StepFinished, StepOutput, StepProgress, Warned
+from jettison.events import (
+    BuildNamed,
+    Emit,
+    Event,
+    StepFinished,
+    StepOutput,
+    StepProgress,
+    StepRetried,
+    Warned,
+)
 from jettison.graph.vertex import BuildGraph
 from jettison.journal import keep
 from jettison.journal.base import BuildState, PastBuild, PastStep, build_name
@@ -69,6 +78,8 @@ class Journal:
                 self._logs.write(self.recorder.number(event.step), event.data)
             elif not isinstance(event, StepProgress):
                 self._logs.note(encode(event))
+            if isinstance(event, StepRetried):
+                self._logs.mark(self.recorder.number(event.step), event.mark)
             if isinstance(event, StepFinished):
                 self._logs.ended(self.recorder.number(event.step))
         except OSError as error:

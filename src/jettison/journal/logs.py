@@ -43,6 +43,13 @@ class LogFolder:
         """Append to the log of a step."""
         self._append(f"{step}.log", data)
 
+    def mark(self, step: int, text: str) -> None:
+        """Write a line of our own into the log of a step."""
+        log = self._files.get(f"{step}.log")
+        size = os.fstat(log).st_size if log is not None else 0
+        ended = log is None or not size or os.pread(log, 1, size - 1) == b"\n"
+        self.write(step, f"{'' if ended else chr(10)}{text}\n".encode())
+
     def note(self, line: str) -> None:
         """Append a line to the events."""
         self._append(EVENTS, line.encode("utf-8", "replace") + b"\n")
@@ -52,7 +59,7 @@ class LogFolder:
             return
         try:
             if name not in self._files:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+                flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
                 self._files[name] = os.open(f"{self.path}/{name}", flags, 0o600)
             rest = memoryview(data)
             while rest:

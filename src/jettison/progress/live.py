@@ -167,6 +167,7 @@ class Live:
             case StepRetried():
                 if (step := self._at_work.get(event.step)) is not None:
                     step.transfer = None
+                    step.wrote(0, event.mark.encode() + b"\n")
             case BuildStarted():
                 self.steps = event.steps
                 self.transfers.clear()

@@ -84,7 +84,8 @@ class Plain:
             case StepRetried():
                 step = self._step(event.step, event.at)
                 after = event.at - step.started
-                return [f"#{step.number} {after:.3f} {line}" for line in (*_rest(step), retried(event))]
+                told = (*_rest(step), retried(event), event.mark)
+                return [f"#{step.number} {after:.3f} {line}" for line in told]
             case BuildStarted():
                 return started(event)
             case BaseResolved():

@@ -6,6 +6,7 @@ from jettison.events import (
     StepFinished,
     StepOutput,
     StepProgress,
+    StepRetried,
     StepStarted,
 )
 from jettison.progress.live import Live, Running
@@ -83,6 +84,15 @@ def test_a_line_of_one_stream_does_not_go_on_in_the_other() -> None:
     step.wrote(2, b"err\n")
     step.wrote(1, b"more")
     assert step.lines(3) == ["out", "err", "more"]
+
+
+def test_a_line_stands_between_two_tries() -> None:
+    live = Live()
+    live.take(StepStarted(0.0, "f", "RUN x", "s", None))
+    live.take(StepOutput(1.0, "f", 1, b"one"))
+    live.take(StepRetried(2.0, "f", "RUN x", "s", "it failed", 1, 2, 3))
+    live.take(StepOutput(3.0, "f", 1, b"two"))
+    assert live.working[0].running["f"].lines(3) == ["one", "try 2 of 2, after exit code 3", "two"]
 
 
 def test_what_a_step_fetches_is_one_transfer_with_a_rate() -> None:
