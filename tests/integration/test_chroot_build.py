@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from jettison.store.clocks import in_memory
 from tests.conftest import Done
 from tests.integration.containers import processes
 from tests.integration.situations import CONFINED, NO_RUNTIME, TOOLS, Machine, Situation
@@ -82,6 +83,8 @@ def contents(machine: Machine, situation: Situation) -> list[str]:
 def test_same_image_as_on_a_whole_machine(machine: Machine) -> None:
     done = build(machine, CONFINED, "--progress=plain")
     assert "shares processes" in done.text
+    on_disk = 0 if in_memory(str(machine.home(CONFINED))) else 1
+    assert done.text.count("WARNING: secrets that are mounted as files lie on the disk") == on_disk
     assert contents(machine, CONFINED) == contents(machine, NO_RUNTIME)
     again = build(machine, CONFINED, "--progress=jsonl")
     assert again.events("BuildFinished")[0]["ran"] == 0

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
 from jettison.errors import SandboxError
+from jettison.kernel import private_mounts
 from jettison.sandbox import oci
 from jettison.sandbox.base import Mount, ProcessSpec, Sandbox
 from tests.integration.containers import NEEDS, Shell, run, shell
@@ -220,3 +222,14 @@ def test_runtime_by_path(rootfs: Path, tmp_path: Path) -> None:
 
 def test_words_beyond_ascii(sh: Shell) -> None:
     assert sh("", args=("/bin/echo", "größe ✓")).out.decode() == "größe ✓\n"
+
+
+@pytest.mark.skipif(not shutil.which("crun"), reason="crun is not installed")
+def test_a_configuration_that_would_be_on_the_disk_is_not_written(rootfs: Path, tmp_path: Path) -> None:
+    """Where no tmpfs can be mounted: here because the folder is a file."""
+    work = tmp_path / "work"
+    work.touch()
+    spec = ProcessSpec(str(rootfs), ("/bin/true",), ("TOKEN=hush",))
+    with pytest.raises(SandboxError, match="cannot be kept in memory"):
+        private_mounts(lambda: oci.choose("crun").run(spec, None, threading.Event(), str(work)))
+    assert work.read_bytes() == b""

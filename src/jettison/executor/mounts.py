@@ -222,8 +222,11 @@ class StepMounts:
             file.write(value)
         if not self._mounts():
             from jettison.sandbox.emulated import wipe_file
+            from jettison.store.clocks import in_memory
 
             self.stack.callback(wipe_file, name)
+            if not in_memory(name):
+                self.settings.warn(_ON_DISK)
         give(name, item.uid or 0, item.gid or 0)
         os.chmod(name, 0o400 if item.mode is None else item.mode)
         return Mount("bind", target, name, read_only=True, secret=True)
@@ -314,6 +317,12 @@ class StepMounts:
         give(name, item.uid or 0, item.gid or 0)
         os.chmod(name, 0o600 if item.mode is None else item.mode)
         return name
+
+
+_ON_DISK = (
+    "secrets that are mounted as files lie on the disk of the store while their steps run: nothing can be "
+    "mounted here. env= keeps one in memory, and --root on a tmpfs (/dev/shm) all of them"
+)
 
 
 def _variable(item: MountOp, value: bytes, vertex: Vertex) -> str:

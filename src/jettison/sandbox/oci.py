@@ -74,12 +74,11 @@ class OciSandbox:
             raise Cancelled("the build was cancelled")
         if problem := self.check():
             raise SandboxError(problem)
-        covered = _keep_off_disk(work)
+        _keep_off_disk(work)
         try:
             return self._run(spec, output, cancel, work, seccomp=not spec.privileged)
         finally:
-            if covered:
-                kernel.umount(work, kernel.MNT_DETACH)
+            kernel.umount(work, kernel.MNT_DETACH)
 
     def _run(
         self,
@@ -228,13 +227,17 @@ def _with_network(spec: ProcessSpec, work: str) -> ProcessSpec:
     return replace(spec, network=path)
 
 
-def _keep_off_disk(work: str) -> bool:
+def _keep_off_disk(work: str) -> None:
     """Secrets in the environment end up in config.json: hold it in memory, seen by this thread only."""
     try:
         kernel.mount("tmpfs", work, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=700,size=32m")
-    except OSError:
-        return False
-    return True
+    except OSError as error:
+        # On the disk it might stay behind, and no runtime gets far without a tmpfs.
+        raise SandboxError(
+            "the configuration of a container may hold secrets, and cannot be kept in memory: "
+            f"mounting a tmpfs: {error.strerror}",
+            hint="--isolation chroot mounts nothing; jettison doctor tells what it keeps apart",
+        ) from error
 
 
 def _kill(pid: int, work: str) -> None:
