@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import shutil
@@ -11,13 +12,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "jettison"
-NAME = "jettison-test"
+NAME = f"jettison-test-{os.getpid()}"
+"""Several processes may run these tests at once."""
+SUBORDINATE = [Path("/etc/subuid"), Path("/etc/subgid")]
 BUSYBOX = "/bin/busybox"
 TOOLS = ("useradd", "userdel", "newuidmap", "newgidmap")
 
@@ -60,13 +64,12 @@ class Person:
 
 @pytest.fixture(scope="module")
 def person() -> Iterator[Person]:
-    files = [Path("/etc/subuid"), Path("/etc/subgid")]
-    before = [(path, path.read_bytes() if path.exists() else None) for path in files]
-    subprocess.run(["useradd", "--no-create-home", "--user-group", NAME], check=True)
+    with accounts():
+        subprocess.run(["useradd", "--no-create-home", "--user-group", NAME], check=True)
     home = Path(tempfile.mkdtemp(prefix="jettison-rootless-"))
     try:
-        for path, content in before:
-            path.write_bytes((content or b"") + f"{NAME}:2000000:65536\n".encode())
+        for path in SUBORDINATE:
+            give_ids(path, f"{NAME}:2000000:65536\n")
         identity = [int(subprocess.check_output(["id", flag, NAME])) for flag in ("-u", "-g")]
         python = usable_python(*identity)
         if not python:
@@ -75,13 +78,37 @@ def person() -> Iterator[Person]:
         os.chown(home, *identity)
         yield Person(*identity, python, home)
     finally:
-        subprocess.run(["userdel", NAME], check=True, stderr=subprocess.DEVNULL)
-        for path, content in before:
-            if content is None:
-                path.unlink()
-            else:
-                path.write_bytes(content)
+        for path in SUBORDINATE:
+            give_ids(path, "")
+        with accounts():
+            subprocess.run(["userdel", NAME], check=True, stderr=subprocess.DEVNULL)
         shutil.rmtree(home)
+
+
+@contextmanager
+def accounts() -> Iterator[None]:
+    """Nobody else who runs these tests changes the machine's users meanwhile."""
+    etc = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(etc, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(etc)
+
+
+def give_ids(path: Path, own: str) -> None:
+    """Put the line with our user's subordinate ids, or none, into a file; a file with none at all goes."""
+    with accounts():
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        text = "".join(line for line in lines if not line.startswith(f"{NAME}:")) + own
+        if text:
+            # Whole at any moment: builds of other tests read it.
+            fresh = path.with_name(f"{path.name}.{NAME}")
+            fresh.write_text(text)
+            fresh.chmod(0o644)
+            fresh.replace(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def usable_python(uid: int, gid: int) -> str:
@@ -216,23 +243,20 @@ FAILING = (
 
 def test_no_subordinate_ids(person: Person) -> None:
     path = Path("/etc/subgid")
-    before = path.read_bytes()
-    path.write_bytes(before.replace(NAME.encode(), b"someone-else"))
+    give_ids(path, "")
     try:
         out = person.run(FAILING)[1].decode()
     finally:
-        path.write_bytes(before)
-    assert "/etc/subgid gives the user jettison-test no subordinate ids" in out
-    assert "jettison-test:100000:65536" in out
+        give_ids(path, f"{NAME}:2000000:65536\n")
+    assert f"/etc/subgid gives the user {NAME} no subordinate ids" in out
+    assert f"{NAME}:100000:65536" in out
 
 
 def test_range_that_newuidmap_refuses(person: Person) -> None:
-    path = Path("/etc/subuid")
-    before = path.read_bytes()
     code = FAILING.replace("try:", "rootless.map_arguments = lambda own, ranges: ['0', '0', '1']\ntry:")
     out = person.run(code)[1].decode()
     assert "newuidmap failed" in out
-    assert path.read_bytes() == before
+    assert f"{NAME}:2000000:65536\n" in SUBORDINATE[0].read_text()
 
 
 def test_no_namespaces_allowed(person: Person) -> None:
