@@ -113,7 +113,7 @@ def test_user_has_no_rights_over_others(sh: Shell, rootfs: Path) -> None:
 
 
 def test_default_capabilities(sh: Shell) -> None:
-    out = sh("grep CapEff /proc/self/status").out.split()[1]
+    out = sh("grep CapEff /proc/self/status", network="none").out.split()[1]
     assert int(out, 16) == 0x00000000A80425FB
 
 

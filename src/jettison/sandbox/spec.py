@@ -100,10 +100,12 @@ def config_json(
 
 def given_capabilities(spec: ProcessSpec, held: int) -> list[int]:
     """The numbers of the capabilities that root of a step has: those of Docker, or all that are `held`."""
+    # Raw sockets in this machine's network would hear what others send, and speak in their name.
+    given = _DEFAULT - {"NET_RAW"} if spec.network == "host" else _DEFAULT
     return [
         number
         for number, name in enumerate(_CAPABILITIES)
-        if held >> number & 1 and (spec.privileged or name in _DEFAULT)
+        if held >> number & 1 and (spec.privileged or name in given)
     ]
 
 

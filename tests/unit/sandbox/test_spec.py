@@ -21,8 +21,11 @@ def config(spec: ProcessSpec, **options: Any) -> dict[str, Any]:
 
 
 def test_root_has_fourteen_capabilities() -> None:
-    capabilities = config(SPEC)["process"]["capabilities"]
+    apart = ProcessSpec("/r", ("true",), (), network="none")
+    capabilities = config(apart)["process"]["capabilities"]
     assert len(capabilities["bounding"]) == 14
+    on_the_network_of_all = set(config(SPEC)["process"]["capabilities"]["bounding"])
+    assert set(capabilities["bounding"]) - on_the_network_of_all == {"CAP_NET_RAW"}
     assert capabilities["effective"] == capabilities["permitted"] == capabilities["bounding"]
     assert capabilities["inheritable"] == capabilities["ambient"] == []
     assert "CAP_SYS_ADMIN" not in capabilities["bounding"]
