@@ -13,6 +13,7 @@ from jettison.dockerfile.dockerignore import Matcher, make_patterns
 from jettison.dockerfile.glob import match
 from jettison.errors import NotFound, SourceError
 from jettison.executor.mode import ModeChange, parse_mode
+from jettison.executor.walk import Found, Scanning, descend, join, names, walk
 from jettison.graph.ops import CopyOp
 from jettison.sources.memo import Memo
 from jettison.store import listings
@@ -36,22 +37,6 @@ class Source:
     node: Node
     root: str
     nested: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One file, directory or other thing below a Source; `target` as there."""
-
-    path: str
-    target: str
-    node: Node
-
-
-@runtime_checkable
-class Scanning(Protocol):
-    """A FileTree that gives a directory in one go."""
-
-    def scan(self, path: str) -> dict[str, Node]: ...
 
 
 @runtime_checkable
@@ -102,7 +87,7 @@ def contents(source: Source, op: CopyOp, tree: FileTree) -> Iterator[Found]:
     matcher = exclusion(op)
     prefix = f"{source.target}/" if source.target else ""
     shift = len(source.root) + 1 if source.root else 0
-    yield from _walk(tree, source.path, prefix, matcher, shift)
+    yield from walk(tree, source.path, prefix, matcher, shift)
 
 
 def exclusion(op: CopyOp) -> Matcher | None:
@@ -116,7 +101,7 @@ def parents_of(source: Source, tree: FileTree) -> Iterator[Found]:
     path = source.root
     for count, part in enumerate(parts, 1):
         target = "/".join(parts[:count])
-        path = _join(path, part)
+        path = join(path, part)
         node = tree.lookup(path)
         if node is not None and node.kind == "symlink":
             path = resolve(tree, path)
@@ -228,13 +213,9 @@ def _split_pivot(text: str) -> tuple[str, str]:
     return (_clean(before), _clean(behind)) if mark else ("", _clean(rest))
 
 
-def _join(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder and name else folder or name
-
-
 def _named(op: CopyOp, tree: FileTree, text: str, pivot: str, path: str) -> list[Source]:
     root = resolve(tree, pivot) if pivot else ""
-    whole = _join(root, path)
+    whole = join(root, path)
     real = resolve(tree, whole)
     node = tree.lookup(real)
     if node is None:
@@ -261,7 +242,7 @@ def _matches(op: CopyOp, tree: FileTree, text: str, pattern: str) -> list[Source
     level = [folder]
     for segment in segments[plain:]:
         level = [
-            _join(folder, name) for folder in level for name in _names(tree, folder) if match(segment, name)
+            join(folder, name) for folder in level for name in names(tree, folder) if match(segment, name)
         ]
     matcher = exclusion(op)
     found = []
@@ -285,89 +266,14 @@ def _matches_below(op: CopyOp, tree: FileTree, pivot: str, pattern: str) -> list
     root = resolve(tree, pivot) if pivot else ""
     matcher = exclusion(op)
     targets: dict[str, None] = {}
-    _descend(tree, root, pattern.split("/"), targets)
+    descend(tree, root, pattern.split("/"), targets)
     found = []
     for target in targets:
-        node = tree.lookup(_join(root, target))
+        node = tree.lookup(join(root, target))
         if node is None or (matcher is not None and matcher.ignored(target)):
             continue
-        found.append(Source(_join(root, target), target, node, root, nested=node.kind == "dir"))
+        found.append(Source(join(root, target), target, node, root, nested=node.kind == "dir"))
     return found
-
-
-def _descend(tree: FileTree, root: str, segments: list[str], out: dict[str, None]) -> None:
-    todo = [("", segments)]
-    seen = set()
-    while todo:
-        at, segments = todo.pop()
-        if (at, len(segments)) in seen:
-            continue
-        # Several `**` lead to one place by many ways.
-        seen.add((at, len(segments)))
-        if not segments:
-            if at:
-                out[at] = None
-            continue
-        first, rest = segments[0], segments[1:]
-        deep = first == "**"
-        found = [(at, rest)] if deep else []
-        for name in _names(tree, _join(root, at)):
-            path = _join(at, name)
-            if deep:
-                node = tree.lookup(_join(root, path))
-                if node is not None and node.kind == "dir":
-                    found.append((path, segments))
-                elif not rest:
-                    found.append((path, rest))
-            elif match(first, name):
-                found.append((path, rest))
-        todo += reversed(found)
-
-
-def _walk(tree: FileTree, folder: str, prefix: str, matcher: Matcher | None, shift: int) -> Iterator[Found]:
-    # A list in place of a call for each level: folders may be nested as deeply as a path is long.
-    todo = [(folder, f"{folder}/" if folder else "", prefix, _scan(tree, folder))]
-    held: list[Found] = []
-    """Excluded folders above: they come along if something in them does."""
-    while todo:
-        folder, below, prefix, items = todo[-1]
-        name, node = next(items, ("", None))
-        if node is None:
-            todo.pop()
-            if held and held[-1].path == folder:
-                held.pop()
-            continue
-        path = below + name
-        if node.kind == "socket":
-            continue
-        found = Found(path, prefix + name, node)
-        if matcher is None or not matcher.ignored(path[shift:]):
-            yield from held
-            held.clear()
-            yield found
-        elif node.kind == "dir" and matcher.may_reinclude_below(path[shift:]):
-            held.append(found)
-        else:
-            continue
-        if node.kind == "dir":
-            todo.append((path, f"{path}/", f"{found.target}/", _scan(tree, path)))
-
-
-def _names(tree: FileTree, path: str) -> list[str]:
-    """The names in a directory; none in what isn't one."""
-    node = tree.lookup(path)
-    return tree.listdir(path) if node is not None and node.kind == "dir" else []
-
-
-def _scan(tree: FileTree, folder: str) -> Iterator[tuple[str, Node]]:
-    if isinstance(tree, Scanning):
-        yield from tree.scan(folder).items()
-        return
-    below = f"{folder}/" if folder else ""
-    for name in tree.listdir(folder):
-        node = tree.lookup(below + name)
-        if node is not None:
-            yield name, node
 
 
 def _missing(op: CopyOp, tree: FileTree, text: str, path: str) -> NotFound:
@@ -391,14 +297,14 @@ def _nearest(tree: FileTree, path: str) -> str | None:
 
     folder = ""
     for name in path.split("/"):
-        near = resolve(tree, _join(folder, name))
+        near = resolve(tree, join(folder, name))
         if tree.lookup(near) is not None:
             folder = near
             continue
-        names = _names(tree, folder)
-        folded = {other.lower(): other for other in names}
+        there = names(tree, folder)
+        folded = {other.lower(): other for other in there}
         close = get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
         if close:
-            return f"did you mean {_join(folder, folded[close[0]])}?"
+            return f"did you mean {join(folder, folded[close[0]])}?"
         return f"there is no {name} in {folder}" if folder else None
     return None

@@ -228,9 +228,8 @@ def _entries(folder: str, prefix: str, time_ns: int) -> Iterator[tuple[Entry, st
                     yield Entry(path, "dir", 0o755, mtime_ns=time_ns), ""
                     todo.append((path + "/", item.path))
                 else:
-                    stat = item.stat(follow_symlinks=False)
-                    mode = stat.st_mode & 0o755
-                    yield Entry(path, "file", mode, mtime_ns=time_ns, size=stat.st_size), item.path
+                    at = item.stat(follow_symlinks=False)
+                    yield Entry(path, "file", at.st_mode & 0o755, 0, 0, time_ns, at.st_size), item.path
 
 
 def _with_fragment(source: GitSource, fragment: str) -> GitSource:
