@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 FAILED, USAGE = 1, 2
 _MOST_PROBLEMS = 20
 _AROUND = 2
+_LONG = 8000
+"""Characters of a message that are shown whole."""
 _RULE = "-" * 20
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -98,9 +100,14 @@ def _tell_problem(console: Console, problem: Problem) -> None:
         for line in excerpt(problem.location, console.lines_of(problem.location)):
             stderr.write(line + "\n")
     where = f"{problem.location}: " if problem.location is not None else ""
-    stderr.write(f"ERROR: {where}{problem.message}\n")
+    stderr.write(f"ERROR: {where}{_brief(problem.message)}\n")
     if problem.hint:
         stderr.write(f"hint: {problem.hint}\n")
+
+
+def _brief(message: str) -> str:
+    """A message with the command of a step in it may be as long as that is."""
+    return message if len(message) <= _LONG else f"{message[: _LONG // 2]} … {message[-_LONG // 4 :]}"
 
 
 def excerpt(location: Location, lines: list[str]) -> list[str]:

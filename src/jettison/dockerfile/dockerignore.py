@@ -19,6 +19,8 @@ _MAGIC = re.compile(r"[*?\[\]\\]")
 _STAR, _DEEP = "[^/]*", "(?:.*/)?"
 _FREE = 4
 """So many wildcards of a pattern may be matched anew when what follows does not fit."""
+MOST_PATTERNS = 10_000
+"""Of one file: each is asked about each path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,10 @@ def parse_ignore(data: bytes, path: str = ".dockerignore") -> tuple[Pattern, ...
             continue
         if pattern:
             patterns.append(pattern)
+        if len(patterns) > MOST_PATTERNS:
+            many = Mistake(f"the file has more than {MOST_PATTERNS:,} patterns", "name whole folders")
+            problems.append(many.problem(Location(path, number, number)))
+            break
     if problems:
         raise DockerfileError(tuple(problems[:20]))
     return tuple(patterns)

@@ -43,6 +43,9 @@ _CHECKED = frozenset(("ADD", "COPY", "EXPOSE", "STOPSIGNAL"))
 _NETWORKS = ("default", "none", "host")
 _SECURITY = ("sandbox", "insecure")
 
+MOST_MOUNTS = 256
+"""Of one RUN."""
+
 
 def read_instruction(line: LogicalLine, path: str, escape: str) -> Instruction:
     """The instruction that a line holds. Raises Mistake."""
@@ -153,6 +156,8 @@ def _run(request: Request) -> Run:
     if not command.shell and not command.words:
         raise Mistake("RUN [] names no program", EXAMPLES["RUN"])
     script = bool(request.heredocs) and is_only_heredoc(command.words[0])
+    if len(flags.list("mount")) > MOST_MOUNTS:
+        raise Mistake(f"RUN has more than {MOST_MOUNTS} mounts", "mount a folder that holds what they bring")
     mounts = tuple(_mount(text, request.escape) for text in flags.list("mount"))
     return Run(request.text, request.location, command, request.heredocs, mounts, network, security, script)
 

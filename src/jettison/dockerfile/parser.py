@@ -20,6 +20,11 @@ from jettison.location import Location
 
 _ENOUGH = 20
 
+MOST_BYTES = 16 << 20
+"""Of a Dockerfile, and instructions in it, and bytes of one of them without its here-documents."""
+MOST_INSTRUCTIONS = 20_000
+MOST_OF_ONE = 1 << 20
+
 
 class _Enough(Exception):
     """So many problems that more of them say nothing."""
@@ -52,6 +57,8 @@ def parse(data: bytes, path: str = "Dockerfile") -> Dockerfile:
 
 def _parse(data: bytes, path: str, problems: _Problems) -> Dockerfile | None:
     try:
+        if len(data) > MOST_BYTES:
+            raise Mistake(f"the file is larger than {MOST_BYTES >> 20} MiB", "-f names a Dockerfile")
         lines = decode(data)
     except Mistake as mistake:
         problems.add(mistake, 1, 1)
@@ -85,7 +92,14 @@ def _instructions(lines: list[str], escape: str, path: str, problems: _Problems)
     instructions: list[Instruction] = []
     try:
         for line in logical_lines(lines, escape):
+            if len(instructions) == MOST_INSTRUCTIONS:
+                many = f"the file has more than {MOST_INSTRUCTIONS:,} instructions"
+                problems.add(Mistake(many, "make several of it"), line.first, line.first)
+                break
             try:
+                if len(line.text) > MOST_OF_ONE:
+                    size = f"{MOST_OF_ONE >> 20} MiB"
+                    raise Mistake(f"the instruction is longer than {size}", "put large data into a file")
                 instructions.append(read_instruction(line, path, escape))
             except Mistake as mistake:
                 problems.add(mistake, line.first, line.last)

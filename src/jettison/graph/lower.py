@@ -6,7 +6,8 @@ import copy
 from collections.abc import Collection, Mapping, Sequence
 
 from jettison.dockerfile.instructions import Add, Copy, Instruction, Run, Workdir
-from jettison.dockerfile.parser import parse_trigger
+from jettison.dockerfile.parser import MOST_INSTRUCTIONS, parse_trigger
+from jettison.errors import DockerfileError, Problem
 from jettison.graph.lower_files import add_files, copy_context, copy_files, make_workdir
 from jettison.graph.lower_meta import apply_metadata
 from jettison.graph.lower_run import run_process
@@ -21,6 +22,10 @@ from jettison.oci.config import ImageConfig
 def image_triggers(image: ResolvedImage, plan: StagePlan, escape: str) -> list[Instruction]:
     """The ONBUILD instructions that a base image brings, with the FROM line as their place."""
     texts = image.config.config.get("OnBuild") or ()
+    if len(texts) > MOST_INSTRUCTIONS:
+        message = f"the base image brings {len(texts):,} ONBUILD instructions"
+        hint = f"{MOST_INSTRUCTIONS:,} are too many; choose another base image"
+        raise DockerfileError((Problem(message, plan.stage.location, hint),))
     return [parse_trigger(str(text), escape, plan.stage.location) for text in texts]
 
 
@@ -60,7 +65,9 @@ def _stage(work: Lowering, plan: StagePlan) -> StageState:
     steps = sum(isinstance(item, (Run, Copy, Add, Workdir)) for item in instructions)
     state = _based(work, plan, steps)
     for instruction in instructions:
+        before = len(state.history)
         _instruction(work, state, instruction)
+        work.spend(state.history[before:], instruction.location)
     return state
 
 

@@ -154,6 +154,7 @@ def build_stage_graph(
                 default = expand(default, scope.lookup, dockerfile.escape)
             scope.declare(name, default)
     plans: list[StagePlan] = []
+    named: dict[str, int] = {}
     for stage in dockerfile.stages:
         base = expand(stage.base, scope.lookup, dockerfile.escape)
         text = expand(stage.platform, scope.lookup, dockerfile.escape) if stage.platform else ""
@@ -161,20 +162,23 @@ def build_stage_graph(
             StagePlan(
                 stage,
                 stage.name or f"stage-{stage.index}",
-                _base(base, plans, contexts),
+                _base(base, named, contexts),
                 _platform(stage, text) if stage.platform else platform,
             )
         )
+        if stage.name:
+            named[stage.name] = stage.index
     return StageGraph(tuple(plans), frozenset(contexts))
 
 
-def _base(name: str, earlier: Sequence[StagePlan], contexts: Collection[str]) -> Origin:
-    named = context_named(name, contexts)
-    if named is not None:
-        return Origin("context", named)
-    found = next((p for p in reversed(earlier) if p.stage.name == name.lower()), None)
+def _base(name: str, stages: Mapping[str, int], contexts: Collection[str]) -> Origin:
+    """What a FROM names. `stages` are those above it, by name."""
+    context = context_named(name, contexts)
+    if context is not None:
+        return Origin("context", context)
+    found = stages.get(name.lower())
     if found is not None:
-        return Origin("stage", name, found.stage.index)
+        return Origin("stage", name, found)
     return Origin("scratch") if name == "scratch" else Origin("image", name)
 
 

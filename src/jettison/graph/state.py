@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jettison.dataclass import dataclass, field, replace
 from jettison.digests import digest_of
+from jettison.errors import DockerfileError, Problem
 from jettison.graph.history import entry
 from jettison.graph.ops import GitOp, HttpOp, Op, to_json
 from jettison.graph.scope import GlobalScope, StageScope
@@ -17,6 +18,9 @@ from jettison.oci.config import History, ImageConfig
 from jettison.platforms import Platform
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+MOST_TEXT = 64 << 20
+"""Characters of all instructions of a build with their variables replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,17 @@ class Lowering:
     vertices: dict[str, Vertex] = field(default_factory=dict)
     done: dict[int, StageState] = field(default_factory=dict)
     warnings: list[tuple[str, Location | None]] = field(default_factory=list)
+    spent: int = 0
+    """Characters of history so far: with what variables stand for, they may be far more than the file has."""
+
+    def spend(self, history: Sequence[HistoryStep], location: Location) -> None:
+        """Count what an instruction came to. Raises DockerfileError when it is too much altogether."""
+        self.spent += sum(len(step.entry.created_by) for step in history)
+        if self.spent > MOST_TEXT:
+            size = f"{MOST_TEXT >> 20} Mi characters"
+            message = f"all instructions with their variables come to more than {size}"
+            hint = "put large values into files"
+            raise DockerfileError((Problem(message, location, hint),))
 
     def add(
         self,

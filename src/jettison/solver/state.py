@@ -52,6 +52,8 @@ class SolverState:
     waiting: dict[str, int] = field(default_factory=dict)
     ready: list[str] = field(default_factory=list)
     running: set[str] = field(default_factory=set)
+    _followers: dict[str, list[str]] = field(default_factory=dict)
+    """What waits for a vertex, in the order of the Dockerfile."""
     _broken: set[str] = field(default_factory=set)
     _wanted: set[str] | None = None
     """After a failure: what still is to be brought about."""
@@ -63,9 +65,11 @@ class SolverState:
         todo = needed_vertices(graph, known)
         for name in graph.vertices:
             if name in todo:
-                missing = sum(item in todo for item in state._inputs(name))
+                missing = [item for item in state._inputs(name) if item in todo]
+                for item in missing:
+                    state._followers.setdefault(item, []).append(name)
                 if missing:
-                    state.waiting[name] = missing
+                    state.waiting[name] = len(missing)
                 else:
                     state.ready.append(name)
         return state
@@ -86,8 +90,8 @@ class SolverState:
         """Take in a result; what waited only for it becomes ready."""
         self.running.discard(name)
         self.results[name] = layers
-        for waiting in list(self.waiting):
-            if name in self._inputs(waiting):
+        for waiting in self._followers.get(name, ()):
+            if waiting in self.waiting:
                 self.waiting[waiting] -= 1
                 if not self.waiting[waiting]:
                     del self.waiting[waiting]
