@@ -18,7 +18,7 @@ ROWS = (
     ("journal",),
     ("exporting", "checks", "verdicts", "why"),
     ("insight",),
-    ("planning", "progress", "running"),
+    ("planning", "progress", "running", "bases"),
     ("inputs",),
     ("executor",),
     ("solver",),

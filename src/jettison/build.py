@@ -13,16 +13,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
+from jettison.bases import fetch_layer, resolver
 from jettison.checks import checks_of
 from jettison.config import Config
 from jettison.dataclass import dataclass
 from jettison.errors import Cancelled, JettisonError, NotFound
-from jettison.events import BuildFinished, BuildStarted, Emit, Relay, StepProgress
+from jettison.events import BuildFinished, BuildStarted, Emit, Relay
 from jettison.executor.contexts import Context, ContextCopies, open_context_of
 from jettison.executor.load import slots_for
 from jettison.executor.local import LocalExecutor, StoreCache
 from jettison.graph.ops import CopyOp
-from jettison.graph.stages import Origin
 from jettison.graph.vertex import BuildGraph
 from jettison.inputs import (
     Contexts,
@@ -35,15 +35,12 @@ from jettison.inputs import (
     sort_contexts,
 )
 from jettison.planning import Plan, make_plan, parse_file, refuse_unallowed
-from jettison.platforms import Platform
 from jettison.request import BuildRequest, BuildResult, BuiltImage
 from jettison.side_by_side import once
 from jettison.solver.base import Layers
 from jettison.solver.solve import Solution, Trace, look_up, solve
-from jettison.sources.base import BaseImage
 from jettison.sources.context import find_ignore, open_context
 from jettison.sources.memo import memo_name
-from jettison.store.base import Blob
 from jettison.store.store import Store
 
 if TYPE_CHECKING:
@@ -199,8 +196,8 @@ def _made(
         fetched.append(data)
     access = _access(config, request.environment)
     downloads: dict[str, str] = {}
-    store.fetch = lambda blob, origin: _fetch_blob(store, access(), blob, origin, emit, downloads)
-    resolve = _resolver(request, contexts, store, access)
+    store.fetch = lambda blob, origin: fetch_layer(store, access(), blob, origin, emit, downloads)
+    resolve = resolver(request, contexts, store, access)
     dockerfile = parse_file(data, shown)
     plan = make_plan(
         request,
@@ -329,35 +326,6 @@ def _access(config: Config, environment: Mapping[str, str]) -> Callable[[], Regi
         return access_from(config, environment)
 
     return access
-
-
-def _resolver(
-    request: BuildRequest, contexts: Contexts, store: Store, access: Callable[[], RegistryAccess]
-) -> Callable[[Origin, Platform], BaseImage]:
-    from jettison.sources.images import resolve_image
-
-    def resolve(origin: Origin, platform: Platform) -> BaseImage:
-        value = contexts.images.get(origin.name, "") if origin.kind == "context" else ""
-        if value.startswith("oci-layout://"):
-            from jettison.sources.layout import image_from_layout, split_layout
-
-            folder, selector = split_layout(value)
-            return image_from_layout(store, folder, selector, platform, origin.name)
-        name = value.removeprefix("docker-image://") or origin.name
-        return resolve_image(store, name, platform, pull=request.pull, access=access())
-
-    return resolve
-
-
-def _fetch_blob(
-    store: Store, access: RegistryAccess, blob: Blob, origin: str, emit: Emit, downloads: Mapping[str, str]
-) -> None:
-    from jettison.sources.fetch import fetch_blob
-
-    def progress(done: int, total: int) -> None:
-        emit(StepProgress(time.time(), downloads.get(blob.digest, ""), blob.digest, done, total))
-
-    fetch_blob(store, blob, origin, access, progress)
 
 
 def _secrets(request: BuildRequest) -> Secrets:

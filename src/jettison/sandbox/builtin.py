@@ -71,10 +71,7 @@ class BuiltinSandbox:
         work: str,
     ) -> int:
         """See Sandbox.run."""
-        if cancel.is_set():
-            raise Cancelled("the build was cancelled")
-        if problem := self.check():
-            raise SandboxError(problem)
+        process.may_start(cancel, self.check())
         emit = output or own_stream
         heard, report = _channel()
         notary = None

@@ -75,10 +75,8 @@ class ChrootSandbox:
         work: str,
     ) -> int:
         """See Sandbox.run."""
-        if cancel.is_set():
-            raise Cancelled("the build was cancelled")
-        if problem := self.check() or _impossible(spec):
-            raise SandboxError(problem, hint="jettison doctor says what would make real isolation possible")
+        hint = "jettison doctor says what would make real isolation possible"
+        process.may_start(cancel, self.check() or _impossible(spec), hint)
         piped = output is not None and not spec.terminal
         with emulated(spec, work):
             return _run(spec, output or own_stream, piped, cancel)

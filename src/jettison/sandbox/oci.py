@@ -70,10 +70,7 @@ class OciSandbox:
         work: str,
     ) -> int:
         """See Sandbox.run."""
-        if cancel.is_set():
-            raise Cancelled("the build was cancelled")
-        if problem := self.check():
-            raise SandboxError(problem)
+        process.may_start(cancel, self.check())
         _keep_off_disk(work)
         try:
             return self._run(spec, output, cancel, work, seccomp=not spec.privileged)

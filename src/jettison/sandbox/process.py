@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from jettison import kernel
 from jettison.dataclass import dataclass
+from jettison.errors import Cancelled, SandboxError
 
 GATE = ("-c", 'echo >&4 && read -r on <&3 && exec "$@" 3<&- 4>&-', "gate")
 """The arguments of a shell that goes on to what follows once `start` answers, and ends if that is gone."""
@@ -343,3 +344,11 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         pass
+
+
+def may_start(cancel: threading.Event, problem: str, hint: str | None = None) -> None:
+    """Raise Cancelled for a build that was stopped, and SandboxError where there is a problem."""
+    if cancel.is_set():
+        raise Cancelled("the build was cancelled")
+    if problem:
+        raise SandboxError(problem, hint=hint)
