@@ -14,8 +14,8 @@ from jettison.executor.folder import FolderWalk
 from jettison.executor.mode import parse_mode
 from jettison.executor.owner import resolve_owner
 from jettison.executor.place import Content, Fresh, Item, Plan
-from jettison.executor.select import Scanned, Source, contents, parents_of, selection, unreadable
-from jettison.executor.walk import Found
+from jettison.executor.select import Scanned, Source, contents, parents_of, selection
+from jettison.executor.walk import Found, unreadable
 from jettison.graph.ops import CopyOp
 from jettison.store.base import Entry, FileTree, LayerWriter, Node
 from jettison.store.resolve import resolve

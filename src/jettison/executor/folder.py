@@ -13,7 +13,7 @@ from hashlib import sha256
 from jettison.errors import StoreError
 from jettison.executor.mode import parse_mode
 from jettison.executor.place import marked_as_removed
-from jettison.executor.select import unreadable
+from jettison.executor.walk import unreadable
 from jettison.graph.ops import CopyOp
 from jettison.sources.context import ContextTree
 from jettison.sources.memo import Memo, hash_file, key_of

@@ -11,9 +11,9 @@ from typing import Protocol, runtime_checkable
 from jettison.dataclass import dataclass
 from jettison.dockerfile.dockerignore import Matcher, make_patterns
 from jettison.dockerfile.glob import match
-from jettison.errors import NotFound, SourceError
+from jettison.errors import NotFound
 from jettison.executor.mode import ModeChange, parse_mode
-from jettison.executor.walk import Found, Scanning, descend, join, names, walk
+from jettison.executor.walk import Found, Scanning, descend, join, names, unreadable, walk
 from jettison.graph.ops import CopyOp
 from jettison.sources.memo import Memo
 from jettison.store import listings
@@ -159,14 +159,6 @@ def _base(op: CopyOp, source: Source) -> tuple[str, bool]:
     if op.parents:
         return source.root, True
     return source.path, source.node.kind == "dir"
-
-
-def unreadable(error: OSError) -> SourceError:
-    """What is told when a file of a source is there but cannot be read, or is gone again."""
-    return SourceError(
-        f"cannot read {error.filename}: {error.strerror}",
-        hint="make it readable, leave it out with .dockerignore, or keep it unchanged while the build runs",
-    )
 
 
 def _everything(source: Source, op: CopyOp, tree: FileTree) -> Iterator[Found]:

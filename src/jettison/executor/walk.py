@@ -11,6 +11,7 @@ from typing import Protocol, runtime_checkable
 from jettison.dataclass import dataclass
 from jettison.dockerfile.dockerignore import Matcher
 from jettison.dockerfile.glob import match
+from jettison.errors import SourceError
 from jettison.store.base import FileTree, Node
 
 
@@ -112,3 +113,11 @@ def _scan(tree: FileTree, folder: str) -> Iterator[tuple[str, Node]]:
         node = tree.lookup(below + name)
         if node is not None:
             yield name, node
+
+
+def unreadable(error: OSError) -> SourceError:
+    """What is told when a file of a source is there but cannot be read, or is gone again."""
+    return SourceError(
+        f"cannot read {error.filename}: {error.strerror}",
+        hint="make it readable, leave it out with .dockerignore, or keep it unchanged while the build runs",
+    )
