@@ -14,8 +14,15 @@ from typing import Protocol
 from jettison.dataclass import dataclass
 from jettison.location import Location
 
-CONTEXT, PUSH = "context", "push"
+CONTEXT, READ, PACK, EXPORT, PUSH = "context", "read", "pack", "export", "push"
 """What `StepProgress` has in place of a step's id."""
+ASIDE = frozenset({CONTEXT, READ, PACK, EXPORT, PUSH})
+COPYING = "copying"
+"""What `StepProgress` has as the label of a step's own files; those of what it downloads are others."""
+_PACE = 0.1
+"""Seconds between two events about one thing."""
+_LOOK = 1 << 18
+"""Bytes between two looks at the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +99,12 @@ class StepOutput(Event):
 
 @dataclass(frozen=True, slots=True)
 class StepProgress(Event):
-    """How far a download, an unpacking or an upload is. Bytes; `total` is 0 where nobody knows.
+    """How far a download, a copy, an export or an upload is. Bytes; `total` is 0 where nobody knows.
 
-    `step` is "context" for a build context that is fetched, "push" for an image that goes to a registry.
+    `label` says of what: the digest of a layer that is downloaded, or "copying" for the files of a COPY or
+    ADD. `step` is "context" for a build context that is fetched, "read" for files that are looked at to know
+    whether a step has to run, "pack" for a layer that is compressed beside the steps, "export" for a result
+    that is written, "push" for an image that goes to a registry.
     """
 
     step: str
@@ -234,6 +244,63 @@ Emit = Callable[[Event], None]
 
 def ignore(event: Event) -> None:
     """An `Emit` for whoever does not want to know."""
+
+
+Told = Callable[[int], None]
+"""Is told how many bytes have just been read or written."""
+
+
+class Pace:
+    """Tells how far something is: once it has taken `first` seconds, and then ten times a second at most.
+
+    `total` counts the bytes there will be, 0 while nobody knows; a function is asked when it is first told
+    of. Any thread may call the methods.
+    """
+
+    __slots__ = ("_emit", "_label", "_lock", "_look_at", "_next", "_step", "_told", "done", "total")
+
+    def __init__(
+        self, emit: Emit, step: str, label: str, total: int | Callable[[], int] = 0, first: float = 0.2
+    ) -> None:
+        self.done = 0
+        self.total = total
+        self._emit, self._step, self._label = emit, step, label
+        self._next = time.monotonic() + first
+        self._look_at = 0
+        self._told = False
+        self._lock = threading.Lock()
+
+    def add(self, size: int) -> None:
+        """So many more bytes are done."""
+        self.done += size
+        # Tens of thousands of small files are counted; the clock is looked at for some of them.
+        if self.done >= self._look_at:
+            self._look()
+
+    def reach(self, done: int, total: int) -> None:
+        """So many bytes are done now, of so many."""
+        self.done, self.total = done, total
+        self._look()
+
+    def end(self) -> None:
+        """All is done. Who heard of it before hears of that too."""
+        with self._lock:
+            if self._told:
+                self._tell(self.done)
+
+    def _look(self) -> None:
+        with self._lock:
+            self._look_at = self.done + _LOOK
+            now = time.monotonic()
+            if now >= self._next:
+                self._next = now + _PACE
+                self._told = True
+                if not isinstance(self.total, int):
+                    self.total = self.total()
+                self._tell(self.total)
+
+    def _tell(self, total: int) -> None:
+        self._emit(StepProgress(time.time(), self._step, self._label, self.done, total))
 
 
 class Listener(Protocol):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from jettison.dataclass import dataclass, replace
 from jettison.errors import UsageError
-from jettison.events import PUSH, Emit, Exported, StepProgress, Warned
+from jettison.events import EXPORT, PACK, PUSH, Emit, Exported, Pace, Warned, ignore
 from jettison.exporters.attributes import annotations_of, check_attributes, flag, packing_of
 from jettison.exporters.image import ImageDocument, make_image
 from jettison.graph.vertex import Target
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from jettison.oci.registry.access import RegistryAccess
 
 _RENDERERS = 2
-_EVERY = 0.25
-"""Seconds between two events about one push."""
 FILES = ("tar", "local")
 TYPES = ("image", "oci", "docker", "registry", *FILES)
 
@@ -90,7 +88,7 @@ def export(
         layers = solution.layers[target.vertex] if target.vertex else ()
         names = tuple(str(reference.parse(tag)) for tag in tags)
         document = (
-            target_image(store, target, layers, solution, plan.epoch, annotations, chosen)
+            target_image(store, target, layers, solution, plan.epoch, annotations, chosen, emit)
             if with_images
             else None
         )
@@ -125,10 +123,11 @@ def target_image(
     epoch: int | None,
     annotations: dict[str, str],
     chosen: Packing,
+    emit: Emit = ignore,
 ) -> ImageDocument:
     """The image of one target. Its layers are rendered into blobs where they are not yet."""
     config = dated(target, solution, epoch)
-    blobs = _blobs(store, layers, target.base_layers, epoch, chosen)
+    blobs = _blobs(store, layers, target, epoch, chosen, emit)
     if epoch is not None:
         # A layer with earlier times has a diff ID of its own, by which an image of the store is run.
         for layer in blobs:
@@ -137,18 +136,28 @@ def target_image(
     return make_image(store, config, blobs, annotations)
 
 
-def _blobs(store: Store, layers: Sequence[str], base: int, epoch: int | None, chosen: Packing) -> list[Layer]:
+def _blobs(
+    store: Store, layers: Sequence[str], target: Target, epoch: int | None, chosen: Packing, emit: Emit
+) -> list[Layer]:
     known = store.layers.many(layers) if layers else []
+    base = target.base_layers
     todo = [
-        layer.id
-        for layer in known[base:]
+        (number, layer)
+        for number, layer in enumerate(known[base:], base + 1)
         if epoch is not None
         or layer.blob is None
         or not chosen.fits(layer.blob.media_type)
         or not store.blobs.has(layer.blob.digest)
     ]
-    made = side_by_side([partial(store.layers.ensure_blob, name, epoch, chosen) for name in todo], _RENDERERS)
-    by_id = dict(zip(todo, made, strict=True))
+
+    def pack(number: int, layer: Layer) -> Layer:
+        pace = Pace(emit, PACK, f"packing layer {number} of {target.name}", layer.size)
+        made = store.layers.ensure_blob(layer.id, epoch, chosen, pace.add)
+        pace.end()
+        return made
+
+    made = side_by_side([partial(pack, *item) for item in todo], _RENDERERS)
+    by_id = {layer.id: layer for layer in made}
     return known[:base] + [by_id.get(layer.id, layer) for layer in known[base:]]
 
 
@@ -243,7 +252,7 @@ def _images(
     elif output.type == "registry":
         _push(images, store, access, emit)
     else:
-        _archive(output, [(document, names) for _, document, names, _ in images], store)
+        _archive(output, [(document, names) for _, document, names, _ in images], store, emit)
         for name, document, _, _ in images:
             emit(
                 Exported(time.time(), name, output.type, output.dest, document.manifest_digest, document.size)
@@ -273,21 +282,9 @@ def _push(images: Sequence[_Named], store: Store, access: Callable[[], RegistryA
 
     for name, document, names, _ in images:
         for item in names:
-            push_image(store, document, item, access(), _pushing(item, emit))
+            pace = Pace(emit, PUSH, f"pushing {item}", first=0)
+            push_image(store, document, item, access(), pace.reach)
             emit(Exported(time.time(), name, "registry", item, document.manifest_digest, document.size))
-
-
-def _pushing(name: str, emit: Emit) -> Callable[[int, int], None]:
-    """Tells how far a push is, now and then."""
-    last = 0.0
-
-    def progress(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > _EVERY:
-            last = time.monotonic()
-            emit(StepProgress(time.time(), PUSH, f"pushing {name}", done, total))
-
-    return progress
 
 
 def _load(built: Sequence[_Built], store: Store, emit: Emit) -> None:
@@ -295,24 +292,37 @@ def _load(built: Sequence[_Built], store: Store, emit: Emit) -> None:
 
     for item in built:
         if item.document is not None:
-            where = load_into_daemon(store, [(item.document, item.names)])
+            images = [(item.document, item.names)]
+            pace = _writing(images, f"loading {item.name}", emit)
+            where = load_into_daemon(store, images, told=pace.add)
+            pace.end()
             digest, size = item.document.manifest_digest, item.document.size
             emit(Exported(time.time(), item.name, "load", where, digest, size))
 
 
-def _archive(output: Output, images: Sequence[tuple[ImageDocument, tuple[str, ...]]], store: Store) -> None:
+def _writing(images: Sequence[tuple[ImageDocument, tuple[str, ...]]], label: str, emit: Emit) -> Pace:
+    """Tells how far the writing of some images is."""
+    parts = [part for image, _ in images for part in (image.manifest.config, *image.manifest.layers)]
+    return Pace(emit, EXPORT, label, sum({part.digest: part.size for part in parts}.values()))
+
+
+def _archive(
+    output: Output, images: Sequence[tuple[ImageDocument, tuple[str, ...]]], store: Store, emit: Emit
+) -> None:
     from jettison.exporters.layout import write_oci_archive, write_oci_folder
 
     stream = sys.stdout.buffer if output.dest == "-" else None
+    pace = _writing(images, f"writing {output.dest}", emit)
     if output.type == "docker":
         from jettison.exporters.docker import write_docker_archive
 
         oci_types = flag(output, "oci-mediatypes", False)
-        write_docker_archive(store, images, output.dest, stream, oci_types=oci_types)
+        write_docker_archive(store, images, output.dest, stream, oci_types=oci_types, told=pace.add)
     elif flag(output, "tar", True):
-        write_oci_archive(store, images, output.dest, stream)
+        write_oci_archive(store, images, output.dest, stream, told=pace.add)
     else:
-        write_oci_folder(store, images, output.dest)
+        write_oci_folder(store, images, output.dest, told=pace.add)
+    pace.end()
 
 
 def _files(output: Output, built: Sequence[_Built], store: Store, epoch: int | None, emit: Emit) -> None:
@@ -327,15 +337,22 @@ def _files(output: Output, built: Sequence[_Built], store: Store, epoch: int | N
     for item in built:
         tree = store.view(item.layers)
         dest = f"{output.dest}/{item.name}" if len(built) > 1 else output.dest
+        pace = Pace(emit, EXPORT, f"writing {dest}", partial(_size_of, store, item.layers))
         if output.type == "tar":
-            write_tar(tree, dest, sys.stdout.buffer if dest == "-" else None, epoch)
+            write_tar(tree, dest, sys.stdout.buffer if dest == "-" else None, epoch, pace.add)
         else:
             owners = flag(output, "owners", False)
-            left_out = write_folder(tree, dest, owners)
+            left_out = write_folder(tree, dest, owners, pace.add)
             if owners and virtual():
                 emit(Warned(time.time(), f"the files in {dest} are yours: this user can give none away"))
             if left_out:
                 emit(
                     Warned(time.time(), f"{dest} lacks what this user cannot make: {', '.join(left_out[:5])}")
                 )
+        pace.end()
         emit(Exported(time.time(), item.name, output.type, dest, "", 0))
+
+
+def _size_of(store: Store, layers: Sequence[str]) -> int:
+    """The bytes of all files; 0 for several layers, as one may hide files of another."""
+    return store.layers.many(layers)[0].size if len(layers) == 1 else 0

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from jettison.dataclass import dataclass, replace
 from jettison.errors import NotFound, SourceError, UsageError
-from jettison.events import CONTEXT, ContextFetched, Emit, StepProgress
+from jettison.events import CONTEXT, ContextFetched, Emit, Pace
 from jettison.request import BuildRequest, Reader
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 _REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
 _STDIN = "the build context on standard input"
-_EVERY = 1.0
-"""Seconds between two events about one download."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,16 +187,10 @@ def _download(name: str, url: str, fetching: Fetching) -> str:
     from jettison.sources.http import fetch_url
 
     shown = _shown(url)
-    last = time.monotonic()
-
-    def progress(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > _EVERY:
-            last = time.monotonic()
-            fetching.emit(StepProgress(time.time(), CONTEXT, f"context {shown}", done, total))
-
+    pace = Pace(fetching.emit, CONTEXT, f"context {shown}")
     path = f"{fetching.new_folder('download')}/content"
-    got = fetch_url(url, path, access=fetching.http, cancel=fetching.cancel, progress=progress)
+    got = fetch_url(url, path, access=fetching.http, cancel=fetching.cancel, progress=pace.reach)
+    pace.end()
     fetching.emit(ContextFetched(time.time(), name, shown, got.digest, got.size))
     return path
 

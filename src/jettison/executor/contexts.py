@@ -25,6 +25,7 @@ from jettison.store.resolve import resolve
 from jettison.store.store import Store
 
 if TYPE_CHECKING:
+    from jettison.events import Pace
     from jettison.executor.folder import FolderWalk
     from jettison.store.blob_writer import BlobLayerWriter
 
@@ -99,19 +100,23 @@ class ContextCopies:
         self._digests: dict[str, str] = {}
         self._folders: dict[str, tuple[Context, str, str]] = {}
         """Of the steps that take a whole folder: it, and under which key it is remembered."""
+        self._sizes: dict[str, int] = {}
+        """The bytes of those folders that were walked."""
         self._ready: dict[str, Ready] = {}
 
-    def digest(self, vertex: str, op: CopyOp, base: Known) -> str:
+    def digest(self, vertex: str, op: CopyOp, base: Known, pace: Pace) -> str:
         """The content digest of what a step takes. Raises NotFound and SourceError.
 
-        `base` gives the layers that its blob goes onto, where they can be looked into at once.
+        `base` gives the layers that its blob goes onto, where they can be looked into at once; `pace` tells
+        how far the reading is.
         """
         known = self._digests.get(vertex)
         if known is None:
-            known = self._digests[vertex] = self._digest(vertex, op, base)
+            known = self._digests[vertex] = self._digest(vertex, op, base, pace)
+            pace.end()
         return known
 
-    def _digest(self, vertex: str, op: CopyOp, base: Known) -> str:
+    def _digest(self, vertex: str, op: CopyOp, base: Known, pace: Pace) -> str:
         assert op.context is not None
         context = self.contexts[op.context]
         folder = whole_folder(op, context.tree)
@@ -120,7 +125,7 @@ class ContextCopies:
             from jettison.store.listings import keep_rows
 
             keep = partial(keep_rows, self._listings, partial(self._store.session.new_name, "listing"))
-            return content_digest(op, context.tree, context.memo, keep)
+            return content_digest(op, context.tree, context.memo, keep, pace)
         key = digest_of([to_json(op), folder, context.tree.rules])
         self._folders[vertex] = (context, folder, key)
         before = context.seen.get(key)
@@ -132,10 +137,10 @@ class ContextCopies:
             if same and before.settled:
                 return before.content
             if same:
-                return self._walk(vertex, op, None)
-        return self._walk(vertex, op, base())
+                return self._walk(vertex, op, None, pace)
+        return self._walk(vertex, op, base(), pace)
 
-    def _walk(self, vertex: str, op: CopyOp, base: Layers | None) -> str:
+    def _walk(self, vertex: str, op: CopyOp, base: Layers | None, pace: Pace) -> str:
         """Read the folder, and write the layer as well where its base is known."""
         from jettison.executor.copy import copy_folder
         from jettison.executor.folder import FolderWalk
@@ -147,9 +152,9 @@ class ContextCopies:
         listing = ListingWriter(self._store.session.new_name("listing"), [(folder, True)])
         writer: BlobLayerWriter | None = None
         try:
-            walk = FolderWalk(op, context.tree, folder, context.memo, listing)
+            walk = FolderWalk(op, context.tree, folder, context.memo, listing, pace.add)
             if base is not None:
-                writer = self._store.layers.blob_writer(self._packing, before=layer)
+                writer = self._store.layers.blob_writer(self._packing, before=layer, told=pace.add)
                 if not copy_folder(op, self._store.view(base), walk, writer, FIXED_TIME_NS):
                     writer.abort()
                     writer = None
@@ -161,6 +166,7 @@ class ContextCopies:
             raise
         finally:
             listing.drop()
+        self._sizes[vertex] = walk.size
         settled = _settled(walk, context.memo, began)
         context.seen.put(key, Found(walk.seen.digest(), settled, content, walk.seen.files, layer))
         if writer is not None and base is not None:
@@ -175,10 +181,12 @@ class ContextCopies:
             return None
         return ready
 
-    def write(self, vertex: str, op: CopyOp, base: FileTree, writer: LayerWriter) -> tuple[str, ...] | None:
+    def write(
+        self, vertex: str, op: CopyOp, base: FileTree, writer: LayerWriter, pace: Pace
+    ) -> tuple[str, ...] | None:
         """Write the entries of a step that takes a whole folder, and give what has changed since its digest.
 
-        None where it takes something else, or merges it into what is there.
+        None where it takes something else, or merges it into what is there. `pace` learns how much it is.
         """
         from jettison.executor.copy import copy_folder
         from jettison.executor.folder import FolderWalk
@@ -186,6 +194,7 @@ class ContextCopies:
         if vertex not in self._folders:
             return None
         context, folder, key = self._folders[vertex]
+        pace.total = self._sizes.get(vertex, 0)
         walk = FolderWalk(op, context.tree, folder, context.memo.reader())
         if not copy_folder(op, base, walk, writer, FIXED_TIME_NS):
             return None

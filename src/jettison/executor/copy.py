@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from jettison.dataclass import replace
 from jettison.errors import SourceError, StoreError
@@ -19,6 +20,9 @@ from jettison.executor.walk import Found, unreadable
 from jettison.graph.ops import CopyOp
 from jettison.store.base import Entry, FileTree, LayerWriter, Node
 from jettison.store.resolve import resolve
+
+if TYPE_CHECKING:
+    from jettison.events import Pace
 
 
 def copy_folder(op: CopyOp, base: FileTree, walk: FolderWalk, writer: LayerWriter, now_ns: int) -> bool:
@@ -42,13 +46,20 @@ def _has_names(base: FileTree, path: str) -> bool:
 
 
 def run_copy(
-    op: CopyOp, source: FileTree | None, base: FileTree, writer: LayerWriter, now_ns: int, spool: str = ""
+    op: CopyOp,
+    source: FileTree | None,
+    base: FileTree,
+    writer: LayerWriter,
+    now_ns: int,
+    spool: str = "",
+    pace: Pace | None = None,
 ) -> tuple[str, ...]:
     """Write the entries of a COPY's or ADD's layer, but commit nothing.
 
     `base` is what the layer is stacked on; `now_ns` is the time of directories and
-    here-documents, which have none; `spool` a folder for decompressed archives. Raises NotFound
-    and SourceError when the files aren't there or cannot be put where they should.
+    here-documents, which have none; `spool` a folder for decompressed archives; `pace` is asked how
+    many bytes there will be. Raises NotFound and SourceError when the files aren't there or cannot be
+    put where they should.
 
     Gives the files of a build context that changed since it was looked at: the
     layer is then not the one that `content_digest` spoke of, and must not be found by it.
@@ -61,6 +72,8 @@ def run_copy(
         for file in op.files:
             data = file.data.encode("utf-8", "surrogateescape")
             job.place_file(Found("", file.name, Node("file", 0o644, 0, 0, now_ns, len(data))), None, data)
+        if pace is not None:
+            pace.total = job.plan.size
         try:
             job.plan.write(writer)
         except (OSError, StoreError) as error:

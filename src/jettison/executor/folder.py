@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from jettison.errors import StoreError
 from jettison.executor.mode import parse_mode
@@ -24,6 +25,9 @@ from jettison.store.blob_writer import BlobLayerWriter
 from jettison.store.contents import changed
 from jettison.store.listings import ListingWriter
 
+if TYPE_CHECKING:
+    from jettison.events import Told
+
 _SMALL = 1 << 20
 _ROWS = 1000
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -34,6 +38,7 @@ class FolderWalk:
     """One walk over a folder: its content digest, or the entries of a layer, or both.
 
     For a digest it needs the `memo` with the hashes of files, and a `listing`, which is given all rows.
+    `told` hears of the bytes that are read for hashes alone; the writer tells of those that it takes.
     """
 
     def __init__(
@@ -43,11 +48,13 @@ class FolderWalk:
         folder: str,
         memo: Memo | None = None,
         listing: ListingWriter | None = None,
+        told: Told | None = None,
     ) -> None:
         self._tree = tree
         self._folder = folder
         self._memo = memo
         self._listing = listing
+        self._told = told
         self._change = parse_mode(op.mode) if op.mode else None
         self._rows = listings.heads([("", False, "dir")])
         self._links: dict[tuple[int, int], str] = {}
@@ -55,6 +62,8 @@ class FolderWalk:
         self._blob: BlobLayerWriter | None = None
         self._dest = ""
         self._owner = (0, 0)
+        self.size = 0
+        """The bytes of all files so far, each counted once."""
         self.seen = Fingerprint()
         self.changed: list[str] = []
         """Files that were written to between the look at them and their reading."""
@@ -117,6 +126,8 @@ class FolderWalk:
         if st.st_nlink > 1:
             first = self._links.setdefault((st.st_dev, st.st_ino), path)
             link = first if first != path else ""
+        if not link:
+            self.size += st.st_size
         mode = self._mode(st, False)
         digest = self._content(fd, path, name, mode, st, link)
         self._rows.append(
@@ -134,7 +145,7 @@ class FolderWalk:
         if self._blob is not None and not link and st.st_size < _SMALL:
             digest = self._small_file(self._blob, fd, path, name, mode, st, known)
         else:
-            digest = known or (hash_file(name, fd, self._memo) if self._memo is not None else b"")
+            digest = known or (hash_file(name, fd, self._memo, self._told) if self._memo is not None else b"")
             self._large_file(fd, path, name, mode, st, digest, link)
         if self._memo is not None and known is None:
             self._memo.put(key, digest)

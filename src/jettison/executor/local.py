@@ -14,7 +14,7 @@ from jettison.cache.key import CacheKey
 from jettison.dataclass import dataclass, field, replace
 from jettison.digests import digest_of
 from jettison.errors import JettisonError, StepFailed, StoreError
-from jettison.events import Emit, StepOutput, StepRetried, Warned
+from jettison.events import COPYING, PACK, READ, Emit, Pace, StepOutput, StepRetried, Told, Warned
 from jettison.executor.contexts import FIXED_TIME_NS, ContextCopies
 from jettison.executor.demand import exported_vertices, wanted_as_tree
 from jettison.graph.ops import CopyOp, GitOp, HttpOp, MkdirOp, RunOp, SourceOp
@@ -98,7 +98,9 @@ class LocalExecutor:
         if not isinstance(op, CopyOp) or op.context is None:
             return ""
         with _located(vertex):
-            return self.copies.digest(vertex.id, op, partial(self._base_of_blob, vertex, base))
+            return self.copies.digest(
+                vertex.id, op, partial(self._base_of_blob, vertex, base), self._reading(vertex)
+            )
 
     def _base_of_blob(self, vertex: Vertex, base: Known) -> Layers | None:
         """What a layer that becomes a blob goes onto, if that can be looked into before anything has run."""
@@ -129,8 +131,10 @@ class LocalExecutor:
                 from jettison.executor.select import content_digest
 
                 with _located(vertex):
+                    pace = self._reading(vertex)
                     tree = self.store.view(inputs[vertex.inputs[-1]])
-                    given[-1] = content_digest(op, tree, Memo(), self._keep)
+                    given[-1] = content_digest(op, tree, Memo(), self._keep, pace)
+                    pace.end()
             if op.link and op.has_base:
                 # Such a layer depends on what is below only so far as its own entries show it.
                 given[0] = self._outline(vertex, op, inputs)
@@ -139,6 +143,10 @@ class LocalExecutor:
                 if mount.type == "bind" and mount.input >= 0:
                     given[mount.input] = self._tree_digest(inputs[vertex.inputs[mount.input]], mount.source)
         return tuple(given)
+
+    def _reading(self, vertex: Vertex) -> Pace:
+        """Tells how far the reading is that shows whether a step has to run."""
+        return Pace(self.emit, READ, f"reading for {vertex.name}")
 
     def _outline(self, vertex: Vertex, op: CopyOp, inputs: dict[str, Layers]) -> str:
         from jettison.executor.outline import outline
@@ -179,10 +187,11 @@ class LocalExecutor:
                 built = self._write(vertex, op, inputs)
             else:
                 built = Built(self._download(vertex, op))
-        if vertex.id in self._exported:
-            self._render_early(built.layers[-1])
         top = self.store.layers.get(built.layers[-1]) if built.layers else None
-        return replace(built, size=top.size if top else 0)
+        size = top.size if top else 0
+        if vertex.id in self._exported:
+            self._render_early(vertex, built.layers[-1], size)
+        return replace(built, size=size)
 
     def exclusive(self, key: str) -> AbstractContextManager[bool]:
         return self.store.lock(key, cancel=self.cancel)
@@ -244,17 +253,19 @@ class LocalExecutor:
             self._kept.enter_context(failed.in_use(self.store, kept))
             self.failed[vertex.id] = kept.layers
 
-    def _writer(self, vertex: Vertex) -> LayerWriter:
+    def _writer(self, vertex: Vertex, told: Told) -> LayerWriter:
         if not self._becomes_blob(vertex):
-            return self.store.layers.tree_writer()
-        return self.store.layers.blob_writer(self.packing.plain(), before=self.copies.layer_before(vertex.id))
+            return self.store.layers.tree_writer(told)
+        before = self.copies.layer_before(vertex.id)
+        return self.store.layers.blob_writer(self.packing.plain(), before=before, told=told)
 
     def _write(self, vertex: Vertex, op: CopyOp | MkdirOp, inputs: dict[str, Layers]) -> Built:
         base = inputs[vertex.base] if vertex.base else ()
         ready = self.copies.take(vertex.id, base)
         if ready is not None:
             return self._made(vertex, base, ready.writer, ready.changed)
-        writer = self._writer(vertex)
+        pace = Pace(self.emit, vertex.short, COPYING)
+        writer = self._writer(vertex, pace.add)
         changed: tuple[str, ...] = ()
         try:
             if isinstance(op, MkdirOp):
@@ -264,11 +275,12 @@ class LocalExecutor:
             else:
                 from jettison.executor.copy import run_copy
 
-                done = self.copies.write(vertex.id, op, self.store.view(base), writer)
+                done = self.copies.write(vertex.id, op, self.store.view(base), writer, pace)
                 changed = done if done is not None else run_copy(
                     op, self._source(vertex, op, inputs), self.store.view(base), writer, FIXED_TIME_NS,
-                    f"{self.store.root}/tmp",
+                    f"{self.store.root}/tmp", pace,
                 )  # fmt: skip
+            pace.end()
             return self._made(vertex, base, writer, changed)
         finally:
             writer.abort()
@@ -302,10 +314,13 @@ class LocalExecutor:
             writer.abort()
         return (layer.id,)
 
-    def _render_early(self, layer: str) -> None:
+    def _render_early(self, vertex: Vertex, layer: str, size: int) -> None:
+        pace = Pace(self.emit, PACK, f"packing {vertex.name}", size)
+
         def body() -> None:
             try:
-                self.store.layers.ensure_blob(layer, chosen=self.packing)
+                self.store.layers.ensure_blob(layer, chosen=self.packing, told=pace.add)
+                pace.end()
             except JettisonError:
                 pass  # The export renders it again, and reports what is wrong.
 

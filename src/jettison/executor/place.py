@@ -155,6 +155,11 @@ class Plan:
         """The files on this machine that content comes from."""
         return [item.content for item in self._items.values() if isinstance(item.content, str)]
 
+    def size(self) -> int:
+        """The bytes of all files, each counted once."""
+        sizes = {item.identity or path: item.entry.size for path, item in self._items.items()}
+        return sum(sizes.values())
+
     def write(self, writer: LayerWriter) -> None:
         """Hand all entries to a writer, sorted."""
         first: dict[object, str] = {}

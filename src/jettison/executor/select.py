@@ -6,7 +6,7 @@ import json
 import os
 import posixpath
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from jettison.dataclass import dataclass
 from jettison.dockerfile.dockerignore import Matcher, make_patterns
@@ -20,6 +20,9 @@ from jettison.store import listings
 from jettison.store.base import FileTree, Node
 from jettison.store.listings import Sources
 from jettison.store.resolve import resolve
+
+if TYPE_CHECKING:
+    from jettison.events import Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +117,13 @@ Keep = Callable[[Sources, Sequence[bytes], str], None]
 """Takes the sources, the rows and the digest of a listing."""
 
 
-def content_digest(op: CopyOp, tree: FileTree, memo: Memo, keep: Keep | None = None) -> str:
+def content_digest(
+    op: CopyOp, tree: FileTree, memo: Memo, keep: Keep | None = None, pace: Pace | None = None
+) -> str:
     """A digest over everything in the source that can change the layer of a COPY. Times are no part of it.
 
     Modes and owners count as they arrive: `--chmod=644` makes a 664 and a 644 equal. `keep` may keep the
-    listing that the digest is of.
+    listing that the digest is of; `pace` tells how far the reading is.
     Raises NotFound for a source that isn't there, SourceError for a file that cannot be read.
     """
     change = parse_mode(op.mode) if op.mode else None
@@ -143,7 +148,7 @@ def content_digest(op: CopyOp, tree: FileTree, memo: Memo, keep: Keep | None = N
             rows.append(_row(item, number, op, tree, change, link, digest))
     stat = tree.stat if isinstance(tree, Scanned) else os.lstat
     try:
-        digests = memo.hashes(files, stat)
+        digests = memo.hashes(files, stat, pace)
     except OSError as error:
         raise unreadable(error) from error
     for at, digest in zip(places, digests, strict=True):

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from jettison.errors import ExportError
 from jettison.exporters.docker import stream_docker_archive
 from jettison.exporters.layout import Named
 from jettison.store.store import Store
 
+if TYPE_CHECKING:
+    from jettison.events import Told
+
 PROGRAMS = ("docker", "podman")
 _ANSWER_SECONDS = 30
 
 
 def load_into_daemon(
-    store: Store, images: Sequence[Named], path: str | None = None, programs: Sequence[str] = PROGRAMS
+    store: Store,
+    images: Sequence[Named],
+    path: str | None = None,
+    programs: Sequence[str] = PROGRAMS,
+    told: Told | None = None,
 ) -> str:
     """Stream a docker archive into `docker load`, or `podman load` where there is no Docker that answers.
 
     `path` is where programs are looked for (None: as the operating system does). Gives the
-    program that took the images. Raises ExportError with what each of them said.
+    program that took the images; `told` hears of the bytes of layers as they are sent.
+    Raises ExportError with what each of them said.
     """
     from shutil import which
 
@@ -34,7 +42,7 @@ def load_into_daemon(
         if problem:
             said.append(f"{program}: {problem}")
             continue
-        _stream(store, images, program, found)
+        _stream(store, images, program, found, told)
         return program
     raise ExportError(
         f"no running Docker or Podman to load the image into: {'; '.join(said)}",
@@ -63,7 +71,7 @@ def _unready(program: str) -> str:
     return "" if asked.returncode == 0 else _last_line(asked.stderr) or f"exit status {asked.returncode}"
 
 
-def _stream(store: Store, images: Sequence[Named], name: str, program: str) -> None:
+def _stream(store: Store, images: Sequence[Named], name: str, program: str, told: Told | None) -> None:
     import subprocess
     from tempfile import TemporaryFile
 
@@ -75,7 +83,7 @@ def _stream(store: Store, images: Sequence[Named], name: str, program: str) -> N
         broken = False
         try:
             with process.stdin as pipe:
-                stream_docker_archive(store, images, cast(BinaryIO, pipe))
+                stream_docker_archive(store, images, cast(BinaryIO, pipe), told=told)
         except BrokenPipeError:
             broken = True
         except BaseException:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from jettison.exporters.image import ImageDocument, bring_blobs, same_bytes
 from jettison.exporters.layout import Named
@@ -14,6 +14,9 @@ from jettison.oci.layout import named, write_layout
 from jettison.oci.manifest import Index, Manifest
 from jettison.store.store import Store
 
+if TYPE_CHECKING:
+    from jettison.events import Told
+
 
 def write_docker_archive(
     store: Store,
@@ -22,17 +25,24 @@ def write_docker_archive(
     stream: BinaryIO | None = None,
     *,
     oci_types: bool = False,
+    told: Told | None = None,
 ) -> None:
     """Write a docker archive to a file, or to the stream for "-". Raises ExportError.
 
-    It holds an OCI layout too; its manifests have Docker's media types unless `oci_types` is set.
+    It holds an OCI layout too; its manifests have Docker's media types unless `oci_types` is set. `told`
+    hears of the bytes of layers and configurations as they are written.
     """
     with opened(dest, stream) as file:
-        stream_docker_archive(store, images, file, oci_types=oci_types)
+        stream_docker_archive(store, images, file, oci_types=oci_types, told=told)
 
 
 def stream_docker_archive(
-    store: Store, images: Sequence[Named], stream: BinaryIO, *, oci_types: bool = False
+    store: Store,
+    images: Sequence[Named],
+    stream: BinaryIO,
+    *,
+    oci_types: bool = False,
+    told: Told | None = None,
 ) -> None:
     """Write a docker archive to a stream."""
     blobs: dict[str, str] = {}
@@ -45,7 +55,7 @@ def stream_docker_archive(
         documents[described.digest] = data
         index += [named(described, name) for name in names] or [described]
     listed = manifest_json([(image.manifest, names) for image, names in images])
-    write_layout(ArchiveSink(stream), Index(tuple(index)), documents, blobs, {MANIFEST: listed})
+    write_layout(ArchiveSink(stream, told), Index(tuple(index)), documents, blobs, {MANIFEST: listed})
 
 
 def _manifest(image: ImageDocument, oci_types: bool) -> Manifest:

@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from jettison.dataclass import replace
 from jettison.errors import ExportError
@@ -21,6 +21,9 @@ from jettison.store import tar
 from jettison.store.base import Entry, FileTree, Node
 from jettison.store.tree_builder import has_holes
 from jettison.store.trees import virtual
+
+if TYPE_CHECKING:
+    from jettison.events import Told
 
 _FORMATS = {"char": stat.S_IFCHR, "block": stat.S_IFBLK, "fifo": stat.S_IFIFO}
 
@@ -51,10 +54,17 @@ def flattened(tree: FileTree) -> Iterator[tuple[Entry, Node]]:
         yield replace(entry, xattrs=tree.xattrs(path)), node
 
 
-def write_tar(tree: FileTree, dest: str, stream: BinaryIO | None = None, clamp: int | None = None) -> None:
+def write_tar(
+    tree: FileTree,
+    dest: str,
+    stream: BinaryIO | None = None,
+    clamp: int | None = None,
+    told: Told | None = None,
+) -> None:
     """Write all files of a tree as a tar archive to a file, or to the stream for "-".
 
-    `clamp` cuts later modification times (seconds since the epoch). Raises ExportError.
+    `clamp` cuts later modification times (seconds since the epoch); `told` hears of the bytes of files
+    as they are written. Raises ExportError.
     """
     with opened(dest, stream) as out:
         for entry, _ in flattened(tree):
@@ -63,16 +73,17 @@ def write_tar(tree: FileTree, dest: str, stream: BinaryIO | None = None, clamp: 
             out.write(tar.header(entry))
             if entry.kind == "file" and entry.size:
                 with tree.open(entry.path) as content:
-                    pour(content, out, entry.size)
+                    pour(content, out, entry.size, told)
                 out.write(tar.padding(entry.size))
         out.write(tar.END)
 
 
-def write_folder(tree: FileTree, dest: str, owners: bool = False) -> list[str]:
+def write_folder(tree: FileTree, dest: str, owners: bool = False, told: Told | None = None) -> list[str]:
     """Write all files of a tree into a folder, which is made if need be.
 
     They belong to the calling user, unless `owners` is set and this user can give files away. Gives what
-    could not be made (devices, for an ordinary user). Raises ExportError.
+    could not be made (devices, for an ordinary user); `told` hears of the bytes of files as they are written.
+    Raises ExportError.
     """
     owners = owners and not virtual()
     left_out: list[str] = []
@@ -84,7 +95,7 @@ def write_folder(tree: FileTree, dest: str, owners: bool = False) -> list[str]:
             if entry.kind == "dir":
                 _make_folder(target, entry)
                 folders.append((target, entry))
-            elif not _make(tree, entry, dest, target, owners):
+            elif not _make(tree, entry, dest, target, owners, told):
                 left_out.append(f"/{entry.path}")
         # Only now: a folder without write permission takes no files, and every file changes its time.
         for target, entry in reversed(folders):
@@ -103,7 +114,7 @@ def _make_folder(target: str, entry: Entry) -> None:
             os.chmod(target, entry.mode | 0o700)
 
 
-def _make(tree: FileTree, entry: Entry, dest: str, target: str, owners: bool) -> bool:
+def _make(tree: FileTree, entry: Entry, dest: str, target: str, owners: bool, told: Told | None) -> bool:
     """Make what is no folder beside its place, then rename it, following no link. False: not allowed."""
     temporary = f"{os.path.dirname(target)}/.{os.urandom(6).hex()}.tmp"
     try:
@@ -112,7 +123,7 @@ def _make(tree: FileTree, entry: Entry, dest: str, target: str, owners: bool) ->
         elif entry.kind == "symlink":
             os.symlink(entry.link, temporary)
         elif entry.kind == "file":
-            _make_file(tree, entry, temporary)
+            _make_file(tree, entry, temporary, told)
         else:
             try:
                 os.mknod(temporary, _FORMATS[entry.kind] | 0o600, os.makedev(*entry.device))
@@ -144,7 +155,7 @@ def _rename(temporary: str, target: str) -> None:
         os.unlink(temporary)
 
 
-def _make_file(tree: FileTree, entry: Entry, path: str) -> None:
+def _make_file(tree: FileTree, entry: Entry, path: str, told: Told | None) -> None:
     handle = create(path, 0o600)
     with os.fdopen(handle, "wb", buffering=0) as file, tree.open(entry.path) as content:
         try:
@@ -152,13 +163,13 @@ def _make_file(tree: FileTree, entry: Entry, path: str) -> None:
         except OSError:
             source = -1
         if source >= 0 and has_holes(source):
-            _copy_with_holes(source, content, file, entry.size)
+            _copy_with_holes(source, content, file, entry.size, told)
         else:
-            pour(content, file, entry.size)
+            pour(content, file, entry.size, told)
         give_name(handle, path)
 
 
-def _copy_with_holes(source: int, content: BinaryIO, file: BinaryIO, size: int) -> None:
+def _copy_with_holes(source: int, content: BinaryIO, file: BinaryIO, size: int, told: Told | None) -> None:
     """Copy a file so that holes stay holes: some are larger than any disk."""
     at = 0
     while at < size:
@@ -171,7 +182,7 @@ def _copy_with_holes(source: int, content: BinaryIO, file: BinaryIO, size: int) 
         at = os.lseek(source, start, os.SEEK_HOLE)
         os.lseek(source, start, os.SEEK_SET)
         os.lseek(file.fileno(), start, os.SEEK_SET)
-        pour(content, file, min(at, size) - start)
+        pour(content, file, min(at, size) - start, told)
     os.ftruncate(file.fileno(), size)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from jettison.errors import ExportError, SourceError
 from jettison.exporters.image import ImageDocument, bring_blobs
@@ -16,20 +16,34 @@ from jettison.oci.layout import INDEX, is_layout, named, read_layout, write_layo
 from jettison.oci.manifest import Index
 from jettison.store.store import Store
 
+if TYPE_CHECKING:
+    from jettison.events import Told
+
 Named = tuple[ImageDocument, Sequence[str]]
 """An image and the full references it is to be known by; there may be none."""
 
 
 def write_oci_archive(
-    store: Store, images: Sequence[Named], dest: str, stream: BinaryIO | None = None
+    store: Store,
+    images: Sequence[Named],
+    dest: str,
+    stream: BinaryIO | None = None,
+    *,
+    told: Told | None = None,
 ) -> None:
-    """Write an OCI archive to a file, or to the stream for "-". Raises ExportError."""
+    """Write an OCI archive to a file, or to the stream for "-". Raises ExportError.
+
+    `told` hears of the bytes of layers and configurations as they are written.
+    """
     with opened(dest, stream) as file:
-        _write(store, images, ArchiveSink(file), ())
+        _write(store, images, ArchiveSink(file, told), ())
 
 
-def write_oci_folder(store: Store, images: Sequence[Named], dest: str) -> None:
-    """Write an OCI layout into a folder. Images of other names that it holds stay. Raises ExportError."""
+def write_oci_folder(store: Store, images: Sequence[Named], dest: str, *, told: Told | None = None) -> None:
+    """Write an OCI layout into a folder. Images of other names that it holds stay. Raises ExportError.
+
+    `told` is as for an archive.
+    """
     with reported(dest):
         os.makedirs(dest, exist_ok=True)
         files = FolderFiles(dest)
@@ -43,7 +57,7 @@ def write_oci_folder(store: Store, images: Sequence[Named], dest: str) -> None:
                 ) from error
         elif os.path.exists(os.path.join(dest, INDEX)):
             raise ExportError(f"{dest} holds an {INDEX} that is no OCI layout's", hint="name another folder")
-        _write(store, images, FolderSink(dest), before)
+        _write(store, images, FolderSink(dest, told), before)
 
 
 def entries(images: Sequence[Named]) -> list[Descriptor]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from jettison.dataclass import dataclass, field
 from jettison.events import (
-    PUSH,
+    ASIDE,
+    CONTEXT,
+    COPYING,
     BuildFinished,
     BuildNamed,
     BuildStarted,
@@ -132,9 +134,12 @@ class Recorder:
             self._spans.append(Span("look up", "hashing the context, looking up steps", "", began, at, 0))
 
     def _progress(self, event: StepProgress, at: float) -> None:
-        self._step(event.step)
-        if event.step == PUSH:
-            # Its time is in the span of the export that it belongs to.
+        if event.step not in ASIDE:
+            self._step(event.step)
+        elif event.step != CONTEXT:
+            # Its time is in the span of the export, or of the look at all keys, that it belongs to.
+            return
+        if event.label == COPYING:
             return
         key = (event.step, event.label)
         load = self._loads.get(key)

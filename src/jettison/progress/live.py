@@ -129,7 +129,7 @@ class Live:
         self.version = 0
         self.stages: dict[str, Stage] = {}
         self.transfers: dict[str, Transfer] = {}
-        """What no running step waits for: contexts that are fetched, images that are pushed."""
+        """What is on its way for no running step: contexts, exports, pushes."""
         self._at_work: dict[str, Running] = {}
         self.failed: dict[str, list[str]] = {}
         """The last lines of the steps that failed."""
@@ -179,9 +179,12 @@ class Live:
         if step is None:
             # Without a step, each label is something of its own.
             transfer = self.transfers.setdefault(event.label, Transfer())
+            transfer.take(event)
+            if transfer.over:
+                del self.transfers[event.label]
         else:
-            transfer = step.transfer = step.transfer or Transfer()
-        transfer.take(event)
+            step.transfer = step.transfer or Transfer()
+            step.transfer.take(event)
 
     def _started(self, event: StepStarted) -> None:
         stage = self.stages.setdefault(event.stage, Stage())

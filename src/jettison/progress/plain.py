@@ -6,6 +6,11 @@ import threading
 from typing import TextIO
 
 from jettison.events import (
+    ASIDE,
+    COPYING,
+    EXPORT,
+    PACK,
+    READ,
     BaseResolved,
     BuildFinished,
     BuildStarted,
@@ -24,7 +29,9 @@ from jettison.events import (
 from jettison.progress.lines import LineBuffer, duration, size_text
 
 _EVERY = 2.0
-"""Seconds between two lines about the same download."""
+"""Seconds between two lines about the same download, copy or export."""
+_WITHOUT_END = frozenset({READ, PACK, EXPORT})
+"""Of these there is no line at the end, nor one before the first `_EVERY`: what comes next tells that."""
 
 
 class _Step:
@@ -47,6 +54,8 @@ class Plain:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._steps: dict[str, _Step] = {}
+        self._aside: dict[tuple[str, str], _Step] = {}
+        """What is told of that is no step, by the name and label that its events have."""
         self._lock = threading.Lock()
         self._broken = False
 
@@ -117,13 +126,20 @@ class Plain:
         return [f"#{step.number} {after:.3f} {line}" for line in buffer.feed(event.data)]
 
     def _progress(self, event: StepProgress) -> list[str]:
-        step = self._step(event.step, event.at)
-        done = bool(event.total) and event.done >= event.total
-        if not done and event.at - step.last_progress < _EVERY:
+        if event.step in ASIDE:
+            step = self._aside.setdefault((event.step, event.label), _Step(0, event.at))
+        else:
+            step = self._step(event.step, event.at)
+        if event.step in _WITHOUT_END or event.label == COPYING:
+            last, done = step.last_progress or step.started, False
+        else:
+            last, done = step.last_progress, 0 < event.total <= event.done
+        if not done and event.at - last < _EVERY:
             return []
         step.last_progress = event.at
+        number = f"#{step.number} " if step.number else ""
         total = f" / {size_text(event.total)}" if event.total else ""
-        return [f"#{step.number} {event.label} {size_text(event.done)}{total}"]
+        return [f"{number}{event.label} {size_text(event.done)}{total}"]
 
     def _finished(self, event: StepFinished) -> list[str]:
         known = event.step in self._steps

@@ -20,6 +20,10 @@ import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jettison.events import Pace, Told
 
 _MAGIC = b"jettison memo 2\n"
 _KEY = struct.Struct("<QQqqq")
@@ -167,10 +171,15 @@ class Memo:
             at = max(at, end)
         yield body[at:]
 
-    def hashes(self, files: Sequence[str], stat: Callable[[str], os.stat_result] = os.lstat) -> list[bytes]:
+    def hashes(
+        self,
+        files: Sequence[str],
+        stat: Callable[[str], os.stat_result] = os.lstat,
+        pace: Pace | None = None,
+    ) -> list[bytes]:
         """The content digest of each file. Raises OSError when one cannot be read.
 
-        `stat` may give what was seen of a file a moment ago.
+        `stat` may give what was seen of a file a moment ago; `pace` tells how far the reading is.
         """
         keys = [_key(stat(file)) for file in files]
         found = [self.get(key) for key in keys]
@@ -178,15 +187,18 @@ class Memo:
         if missing:
             names = [files[at] for at in missing]
             size = sum(_KEY.unpack(keys[at])[2] for at in missing)
-            for at, digest in zip(missing, self._hash_all(names, size), strict=True):
+            if pace is not None:
+                pace.total = size
+            told = pace.add if pace is not None else None
+            for at, digest in zip(missing, self._hash_all(names, size, told), strict=True):
                 found[at] = digest
                 self.put(keys[at], digest)
         self.settle()
         return [digest for digest in found if digest is not None]
 
-    def _hash_all(self, files: Sequence[str], size: int) -> Iterator[bytes]:
+    def _hash_all(self, files: Sequence[str], size: int, told: Told | None) -> Iterator[bytes]:
         def one(file: str) -> bytes:
-            return hash_file(file, None, self)
+            return hash_file(file, None, self, told)
 
         # Small files are opened more than they are hashed, and for that threads wait for each other.
         if len(files) < 2 or size < max(_PARALLEL_BYTES, _LARGE * len(files)):
@@ -278,10 +290,12 @@ def unsent_ns() -> int:
     return total * 10_000_000 * 5 // 4
 
 
-def hash_file(file: str, folder: int | None = None, memo: Memo | None = None) -> bytes:
+def hash_file(
+    file: str, folder: int | None = None, memo: Memo | None = None, told: Told | None = None
+) -> bytes:
     """The SHA-256 of a file's content. With `folder`, a descriptor, the name counts from there.
 
-    `memo` is the one that will remember the digest.
+    `memo` is the one that will remember the digest; `told` hears of the bytes as they are read.
     """
     handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     try:
@@ -292,9 +306,13 @@ def hash_file(file: str, folder: int | None = None, memo: Memo | None = None) ->
             memo.expose(handle, at)
         data = os.read(handle, min(size + 1, _CHUNK))
         total = sha256(data)
+        if told is not None:
+            told(len(data))
         if len(data) != size:
             while data := os.read(handle, _CHUNK):
                 total.update(data)
+                if told is not None:
+                    told(len(data))
         return total.digest()
     finally:
         os.close(handle)

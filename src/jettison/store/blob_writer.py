@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from hashlib import sha256
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from jettison.dataclass import dataclass, replace
 from jettison.store.base import Blob, Entry, Layer
 from jettison.store.blobs import Blobs
 from jettison.store.compress import MEDIA_TYPES, Packing, pack_with
-from jettison.store.contents import changed, pieces, size_of
+from jettison.store.contents import changed, pieces, size_of, told_pieces
 from jettison.store.faults import faults
 from jettison.store.index import IndexWriter
 from jettison.store.packer import Packer
 from jettison.store.pieces import Piece, PiecesBefore
 from jettison.store.tar import END, file_header, header, padding
+
+if TYPE_CHECKING:
+    from jettison.events import Told
 
 _SMALLEST = 1 << 19
 _LARGEST = 1 << 21
@@ -177,7 +180,7 @@ class Written:
 class BlobLayerWriter:
     """A LayerWriter whose layer is only a blob, with an index of its entries.
 
-    `keep` records the finished layer.
+    `keep` records the finished layer; `told` is told of the bytes of files as they go in.
     """
 
     def __init__(
@@ -187,12 +190,14 @@ class BlobLayerWriter:
         index: IndexWriter,
         clamp: int | None,
         keep: Callable[[Written], Layer],
+        told: Told | None = None,
     ) -> None:
         self._folder = blobs.folder
         self._stream = stream
         self._index = index
         self._clamp = clamp
         self._keep = keep
+        self._told = told
         self._size = 0
 
     def add(self, entry: Entry, content: str | bytes | BinaryIO | None = None, digest: bytes = b"") -> None:
@@ -208,7 +213,7 @@ class BlobLayerWriter:
                         return self.add_file(entry.path, entry.mode, owner, seconds, content, digest)
                 entry = replace(entry, size=size_of(content, entry.size))
             entry = stamped(entry, self._clamp)
-            self._stream.add(entry, pieces(content), digest)
+            self._stream.add(entry, told_pieces(pieces(content), self._told), digest)
             self._index.add(entry)
         self._size += entry.size if entry.kind == "file" else 0
 
@@ -222,6 +227,8 @@ class BlobLayerWriter:
         self._stream.small_file(path, file_header(path, mode, *owner, size, seconds), data, digest)
         self._index.add_file(path, mode, *owner, seconds, size)
         self._size += size
+        if self._told is not None:
+            self._told(size)
 
     def commit(self) -> Layer:
         """Make the layer appear in the store, whole."""

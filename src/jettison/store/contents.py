@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, BinaryIO
 
 from jettison.errors import StoreError
+
+if TYPE_CHECKING:
+    from jettison.events import Told
 
 Content = str | bytes | BinaryIO | None
 _PIECE = 1 << 20
 _LEAST = 1 << 12
+
+
+def told_pieces(parts: Iterable[bytes | memoryview], told: Told | None) -> Iterable[bytes | memoryview]:
+    """The same pieces; `told` is told of each."""
+    return parts if told is None else _told_pieces(parts, told)
+
+
+def _told_pieces(parts: Iterable[bytes | memoryview], told: Told) -> Iterator[bytes | memoryview]:
+    for piece in parts:
+        yield piece
+        told(len(piece))
 
 
 def pieces(content: Content) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from jettison.store.private import private
 from jettison.store.temporary import remove_tree
 
 if TYPE_CHECKING:
+    from jettison.events import Told
     from jettison.store.blob_writer import BlobLayerWriter, Written
     from jettison.store.compress import Packing
     from jettison.store.store import Store
@@ -122,19 +123,24 @@ class Layers:
                 )
             return known
 
-    def tree_writer(self) -> LayerWriter:
-        """A writer whose layer becomes a folder that can be mounted."""
+    def tree_writer(self, told: Told | None = None) -> LayerWriter:
+        """A writer whose layer becomes a folder that can be mounted. `told` hears of the bytes of files."""
         from jettison.store.tree_writer import TreeLayerWriter
 
-        return TreeLayerWriter(self._store.session.new_folder("layer"), self._keep_tree)
+        return TreeLayerWriter(self._store.session.new_folder("layer"), self._keep_tree, told)
 
     def blob_writer(
-        self, chosen: Packing | None = None, clamp: int | None = None, before: str = ""
+        self,
+        chosen: Packing | None = None,
+        clamp: int | None = None,
+        before: str = "",
+        told: Told | None = None,
     ) -> BlobLayerWriter:
         """A writer whose layer becomes a compressed blob, with modification times no later than `clamp`
         (seconds since the epoch).
 
-        `before` names a layer that is likely to share much with the new one, if there is such.
+        `before` names a layer that is likely to share much with the new one, if there is such. `told` hears
+        of the bytes of files.
         """
         from jettison.store.blob_writer import BlobLayerWriter, LayerStream
         from jettison.store.compress import Packing
@@ -151,7 +157,7 @@ class Layers:
         def keep(written: Written) -> Layer:
             return self._keep_blob(written, chosen.name)
 
-        return BlobLayerWriter(blobs, LayerStream(blobs, chosen, known), index, clamp, keep)
+        return BlobLayerWriter(blobs, LayerStream(blobs, chosen, known), index, clamp, keep, told)
 
     def commit_upper(
         self, upper: str, below: Sequence[str] | None = None, maker: tuple[int, int] = (0, 0)
@@ -247,12 +253,18 @@ class Layers:
             with open(path, "rb") as file:
                 return file.read()
 
-    def ensure_blob(self, layer_id: str, clamp: int | None = None, chosen: Packing | None = None) -> Layer:
+    def ensure_blob(
+        self,
+        layer_id: str,
+        clamp: int | None = None,
+        chosen: Packing | None = None,
+        told: Told | None = None,
+    ) -> Layer:
         """The layer with its diff ID and a blob that is in the store.
 
         `clamp` (seconds since the epoch) cuts later modification times, in a rendering of its own.
         Base layers are given as they came, whatever `clamp` and `chosen` are. Without
-        `chosen` any compression will do.
+        `chosen` any compression will do. `told` hears of the bytes of files as they are packed.
         """
         layer = self._need(layer_id)
         if self.is_base(layer_id):
@@ -265,7 +277,7 @@ class Layers:
         from jettison.store.renderings import make_blob
 
         with self._store.lock(f"blob-{layer_id}"):
-            return make_blob(self._store, self._need(layer_id), clamp, chosen)
+            return make_blob(self._store, self._need(layer_id), clamp, chosen, told)
 
     def fetch(self, layer: Layer) -> str:
         """The file of a layer's blob, which is brought from its origin when the store has it not."""

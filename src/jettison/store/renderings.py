@@ -11,11 +11,12 @@ from jettison.store import owners
 from jettison.store.base import Blob, Entry, Layer
 from jettison.store.blob_writer import LayerStream, stamped
 from jettison.store.compress import Packing, compression_of
-from jettison.store.contents import pieces
+from jettison.store.contents import pieces, told_pieces
 from jettison.store.faults import faults
 from jettison.store.temporary import remove_tree
 
 if TYPE_CHECKING:
+    from jettison.events import Told
     from jettison.store.store import Store
 
 _UNCLAMPED = -1
@@ -67,7 +68,9 @@ def _verify(layer: Layer, diff_id: str) -> None:
         )
 
 
-def make_blob(store: Store, layer: Layer, clamp: int | None, chosen: Packing | None) -> Layer:
+def make_blob(
+    store: Store, layer: Layer, clamp: int | None, chosen: Packing | None, told: Told | None = None
+) -> Layer:
     """The layer with a blob of the wanted kind: one that was made before, or a new one."""
     if chosen is None:
         chosen = Packing(compression_of(layer.blob.media_type) if layer.blob else "gzip")
@@ -75,13 +78,13 @@ def make_blob(store: Store, layer: Layer, clamp: int | None, chosen: Packing | N
     if known is not None:
         return known
     if clamp is not None and not _later(store, layer, clamp):
-        plain = make_blob(store, layer, None, chosen)
+        plain = make_blob(store, layer, None, chosen, told)
         _record(store, plain, clamp, chosen)
         return plain
     stream = LayerStream(store.blobs, chosen)
     try:
         with faults(f"packing layer {layer.id}", store.root):
-            diff_id, blob = _pack(store, layer, stream, clamp)
+            diff_id, blob = _pack(store, layer, stream, clamp, told)
     finally:
         stream.abort()
     made = Layer(layer.id, diff_id, blob, layer.size)
@@ -136,20 +139,23 @@ def _entries(store: Store, layer: Layer) -> Iterable[Entry]:
     return from_bytes(store.layers.ensure_index(layer.id))
 
 
-def _pack(store: Store, layer: Layer, stream: LayerStream, clamp: int | None) -> tuple[str, Blob]:
+def _pack(
+    store: Store, layer: Layer, stream: LayerStream, clamp: int | None, told: Told | None
+) -> tuple[str, Blob]:
     if layer.blob and store.blobs.has(layer.blob.digest):
-        return _repack(store.blobs.path(layer.blob.digest), stream, clamp)
+        return _repack(store.blobs.path(layer.blob.digest), stream, clamp, told)
     if not store.layers.has_tree(layer.id):
         store.layers.fetch(layer)
     tree = store.layers.tree(layer.id)
     from jettison.store.render import entries
 
     for entry in entries(tree):
-        stream.add(stamped(entry, clamp), pieces(f"{tree}/{entry.path}") if entry.kind == "file" else ())
+        content = pieces(f"{tree}/{entry.path}") if entry.kind == "file" else ()
+        stream.add(stamped(entry, clamp), told_pieces(content, told))
     return stream.commit()
 
 
-def _repack(path: str, stream: LayerStream, clamp: int | None) -> tuple[str, Blob]:
+def _repack(path: str, stream: LayerStream, clamp: int | None, told: Told | None) -> tuple[str, Blob]:
     """The entries of an archive packed in another way, or with earlier times."""
     from jettison.store.readahead import Content
     from jettison.store.tar_reader import TarReader
@@ -157,5 +163,5 @@ def _repack(path: str, stream: LayerStream, clamp: int | None) -> tuple[str, Blo
     with Content(path) as content:
         reader = TarReader(content)
         for entry in reader:
-            stream.add(stamped(entry, clamp), reader.content())
+            stream.add(stamped(entry, clamp), told_pieces(reader.content(), told))
         return stream.commit()

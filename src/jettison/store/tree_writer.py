@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from jettison.store.base import Entry, Layer
-from jettison.store.contents import changed, pieces
+from jettison.store.contents import changed, pieces, told_pieces
 from jettison.store.faults import faults
 from jettison.store.temporary import remove_tree
 from jettison.store.tree_builder import TreeBuilder, copy_file, write_all
+
+if TYPE_CHECKING:
+    from jettison.events import Told
 
 
 class TreeLayerWriter:
     """A LayerWriter that writes below a temporary folder.
 
-    `keep` gets the finished tree, the bytes of its files and its implied directories.
+    `keep` gets the finished tree, the bytes of its files and its implied directories; `told` is told
+    of the bytes of files as they are written.
     """
 
-    def __init__(self, folder: str, keep: Callable[[str, int, tuple[str, ...]], Layer]) -> None:
+    def __init__(
+        self, folder: str, keep: Callable[[str, int, tuple[str, ...]], Layer], told: Told | None = None
+    ) -> None:
         self._folder = folder
         self._keep = keep
+        self._told = told
         self._tree = f"{folder}/tree"
         with faults("making a temporary folder", folder):
             os.mkdir(self._tree)
@@ -33,8 +40,8 @@ class TreeLayerWriter:
 
         def fill(fd: int) -> int:
             if isinstance(content, str):
-                return copy_file(content, fd)
-            size = write_all(fd, pieces(content))
+                return copy_file(content, fd, self._told)
+            size = write_all(fd, told_pieces(pieces(content), self._told))
             if not isinstance(content, bytes) and content is not None and size != entry.size:
                 raise changed(entry.path, entry.size, size)
             return size
