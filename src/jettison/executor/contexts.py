@@ -144,9 +144,11 @@ class ContextCopies:
         """Read the folder, and write the layer as well where its base is known."""
         from jettison.executor.copy import copy_folder
         from jettison.executor.folder import FolderWalk
+        from jettison.sources.sweep import size_of_few
         from jettison.store.listings import ListingWriter
 
         context, folder, key = self._folders[vertex]
+        pace.total = partial(size_of_few, context.tree, folder)
         layer = self.layer_before(vertex)
         began = time.time_ns()
         listing = ListingWriter(self._store.session.new_name("listing"), [(folder, True)])

@@ -38,7 +38,7 @@ class FolderWalk:
     """One walk over a folder: its content digest, or the entries of a layer, or both.
 
     For a digest it needs the `memo` with the hashes of files, and a `listing`, which is given all rows.
-    `told` hears of the bytes that are read for hashes alone; the writer tells of those that it takes.
+    `told` hears of the bytes of files, where there is no writer: that tells of them itself.
     """
 
     def __init__(
@@ -145,11 +145,20 @@ class FolderWalk:
         if self._blob is not None and not link and st.st_size < _SMALL:
             digest = self._small_file(self._blob, fd, path, name, mode, st, known)
         else:
-            digest = known or (hash_file(name, fd, self._memo, self._told) if self._memo is not None else b"")
+            digest = self._hashed(fd, name, st, known)
             self._large_file(fd, path, name, mode, st, digest, link)
         if self._memo is not None and known is None:
             self._memo.put(key, digest)
         return digest
+
+    def _hashed(self, fd: int, name: str, st: os.stat_result, known: bytes | None) -> bytes:
+        # What goes to a writer is told of by that one.
+        told = self._told if self._writer is None else None
+        if known is None and self._memo is not None:
+            return hash_file(name, fd, self._memo, told)
+        if told is not None:
+            told(st.st_size)
+        return known or b""
 
     def _small_file(
         self, blob: BlobLayerWriter, fd: int, path: str, name: str, mode: int, st: os.stat_result,
