@@ -20,7 +20,7 @@ from jettison.planning import Plan
 from jettison.request import BuildRequest, BuiltImage, Output
 from jettison.side_by_side import side_by_side
 from jettison.solver.solve import Solution
-from jettison.store.base import Layer
+from jettison.store.base import FileTree, Layer
 from jettison.store.compress import Packing
 from jettison.store.store import Store
 
@@ -337,7 +337,7 @@ def _files(output: Output, built: Sequence[_Built], store: Store, epoch: int | N
     for item in built:
         tree = store.view(item.layers)
         dest = f"{output.dest}/{item.name}" if len(built) > 1 else output.dest
-        pace = Pace(emit, EXPORT, f"writing {dest}", partial(_size_of, store, item.layers))
+        pace = Pace(emit, EXPORT, f"writing {dest}", partial(_size_of, store, item.layers, tree))
         if output.type == "tar":
             write_tar(tree, dest, sys.stdout.buffer if dest == "-" else None, epoch, pace.add)
         else:
@@ -353,6 +353,8 @@ def _files(output: Output, built: Sequence[_Built], store: Store, epoch: int | N
         emit(Exported(time.time(), item.name, output.type, dest, "", 0))
 
 
-def _size_of(store: Store, layers: Sequence[str]) -> int:
-    """The bytes of all files; 0 for several layers, as one may hide files of another."""
-    return store.layers.many(layers)[0].size if len(layers) == 1 else 0
+def _size_of(store: Store, layers: Sequence[str], tree: FileTree) -> int:
+    """The bytes of all files of a tree, where that is known at once: layers may hide each other."""
+    from jettison.exporters.filesystem import size_of_few
+
+    return store.layers.many(layers)[0].size if len(layers) == 1 else size_of_few(tree)

@@ -25,6 +25,8 @@ from jettison.store.trees import virtual
 if TYPE_CHECKING:
     from jettison.events import Told
 
+_FEW = 1000
+"""Entries of a tree that are counted before it is written, which takes some milliseconds."""
 _FORMATS = {"char": stat.S_IFCHR, "block": stat.S_IFBLK, "fifo": stat.S_IFIFO}
 
 
@@ -52,6 +54,16 @@ def flattened(tree: FileTree) -> Iterator[tuple[Entry, Node]]:
                 continue
             entry = replace(entry, size=node.size)
         yield replace(entry, xattrs=tree.xattrs(path)), node
+
+
+def size_of_few(tree: FileTree) -> int:
+    """The bytes of all files of a tree; 0 where there are too many to look at them all."""
+    size = 0
+    for number, (entry, _) in enumerate(flattened(tree)):
+        if number == _FEW:
+            return 0
+        size += entry.size
+    return size
 
 
 def write_tar(
