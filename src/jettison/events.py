@@ -19,6 +19,8 @@ CONTEXT, READ, PACK, EXPORT, PUSH = "context", "read", "pack", "export", "push"
 ASIDE = frozenset({CONTEXT, READ, PACK, EXPORT, PUSH})
 COPYING = "copying"
 """What `StepProgress` has as the label of a step's own files; those of what it downloads are others."""
+_FIRST = 0.2
+"""Seconds that something takes before it is told how far it is: of what is over by then nobody hears."""
 _PACE = 0.1
 """Seconds between two events about one thing."""
 _LOOK = 1 << 18
@@ -251,7 +253,7 @@ Told = Callable[[int], None]
 
 
 class Pace:
-    """Tells how far something is: once it has taken `first` seconds, and then ten times a second at most.
+    """Tells how far something is: once it has taken a moment, or `at_once`, and ten times a second at most.
 
     `total` counts the bytes there will be, 0 while nobody knows; a function is asked when it is first told
     of. Any thread may call the methods.
@@ -260,12 +262,17 @@ class Pace:
     __slots__ = ("_emit", "_label", "_lock", "_look_at", "_next", "_step", "_told", "done", "total")
 
     def __init__(
-        self, emit: Emit, step: str, label: str, total: int | Callable[[], int] = 0, first: float = 0.2
+        self,
+        emit: Emit,
+        step: str,
+        label: str,
+        total: int | Callable[[], int] = 0,
+        at_once: bool = False,
     ) -> None:
         self.done = 0
         self.total = total
         self._emit, self._step, self._label = emit, step, label
-        self._next = time.monotonic() + first
+        self._next = time.monotonic() + (0.0 if at_once else _FIRST)
         self._look_at = 0
         self._told = False
         self._lock = threading.Lock()

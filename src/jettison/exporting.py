@@ -282,7 +282,7 @@ def _push(images: Sequence[_Named], store: Store, access: Callable[[], RegistryA
 
     for name, document, names, _ in images:
         for item in names:
-            pace = Pace(emit, PUSH, f"pushing {item}", first=0)
+            pace = Pace(emit, PUSH, f"pushing {item}", at_once=True)
             push_image(store, document, item, access(), pace.reach)
             emit(Exported(time.time(), name, "registry", item, document.manifest_digest, document.size))
 

@@ -321,7 +321,7 @@ class LocalExecutor:
             try:
                 self.store.layers.ensure_blob(layer, chosen=self.packing, told=pace.add)
                 pace.end()
-            except JettisonError:
+            except Exception:
                 pass  # The export renders it again, and reports what is wrong.
 
         thread = threading.Thread(target=body, name=f"blob {layer}", daemon=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jettison.errors import ExportError
-from jettison.exporters.filesystem import write_folder, write_tar
+from jettison.exporters.filesystem import size_of_few, write_folder, write_tar
 from jettison.exporters.image import ImageDocument
 from jettison.store.base import Entry
 from jettison.store.store import Store
@@ -164,3 +164,15 @@ def test_layers_that_are_only_blobs(store: Store, image: ImageDocument, tmp_path
         ids = [found.id for item in image.layers if (found := second.layers.by_diff_id(item.diff_id))]
         write_folder(second.view(ids), str(tmp_path / "out"))
     assert (tmp_path / "out" / "b").read_bytes() == b"new" and os.listdir(tmp_path / "out" / "a") == ["kept"]
+
+
+def test_what_is_written_is_told_and_was_known_before(store: Store, tmp_path: Path) -> None:
+    large = layer(store, [folder("d"), file("d/large", b"large" * 500_000)])
+    tree = store.view([all_kinds(store), large])
+    told: list[int] = []
+    write_folder(tree, str(tmp_path / "out"), told=told.append)
+    assert sum(told) == size_of_few(tree) == 2_500_000 + len(b"hello" b"x" b"x" b"x")
+    write_tar(tree, "-", io.BytesIO(), told=told.append)
+    assert sum(told) == 2 * size_of_few(tree)
+    many = layer(store, [file(f"f{number}", b"x") for number in range(1001)])
+    assert size_of_few(store.view([many])) == 0

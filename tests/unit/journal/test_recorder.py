@@ -182,3 +182,15 @@ def test_what_cannot_be_written_is_told_once(tmp_path: Path) -> None:
     logs.write(2, b"z")
     logs.close()
     assert path_of(f"{tmp_path}/b1", 2) == ""
+
+
+def test_copies_and_exports_are_no_downloads_and_what_is_no_step_has_no_number() -> None:
+    recorder = Recorder(100.0)
+    asides = [
+        StepProgress(100.0, step, "some", 1, 2) for step in ("context", "read", "pack", "export", "push")
+    ]
+    started = StepStarted(101.0, "npm", "[web 2/4] COPY . /", "web", PLACE)
+    for event in (*asides, started, StepProgress(102.0, "npm", "copying", 1, 2)):
+        recorder.emit(event)
+    assert recorder.number("npm") == 1
+    assert [span.step for span in recorder.spans() if span.kind == "download"] == ["context"]

@@ -114,3 +114,14 @@ def test_headers_are_those_of_tarfile(path: str, size: int) -> None:
     folder = tarfile.TarInfo(path + "/")
     folder.type, folder.mode = tarfile.DIRTYPE, 0o755
     assert archive._header(path + "/", 0, folder=True) == folder.tobuf(tarfile.GNU_FORMAT)
+
+
+def test_what_is_written_is_told_also_what_is_there_already(tmp_path: Path) -> None:
+    source, told = tmp_path / "from", []
+    source.write_bytes(bytes(5_000_000))
+    ArchiveSink(io.BytesIO(), told.append).file("blobs/x", str(source))
+    with (tmp_path / "to").open("wb") as out:
+        ArchiveSink(out, told.append).file("blobs/x", str(source))
+    for _ in range(2):
+        FolderSink(str(tmp_path / "folder"), told.append).file("blobs/x", str(source))
+    assert sum(told) == 4 * 5_000_000

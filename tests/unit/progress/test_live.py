@@ -116,3 +116,13 @@ def test_a_push_is_no_step_and_is_over_with_its_export() -> None:
     assert list(live.transfers) == ["pushing a"] and live.running == 0
     live.take(Exported(2.0, "final", "registry", "a", "sha256:0", 10))
     assert live.transfers == {}
+
+
+def test_what_is_written_goes_when_all_of_it_is_there() -> None:
+    live = Live()
+    live.take(StepProgress(1.0, "read", "reading for [a 1/1] COPY . /", 5, 0))
+    live.take(StepProgress(1.0, "export", "writing a.tar", 5, 10))
+    assert list(live.transfers) == ["reading for [a 1/1] COPY . /", "writing a.tar"]
+    live.take(StepProgress(2.0, "read", "reading for [a 1/1] COPY . /", 7, 7))
+    live.take(StepProgress(2.0, "export", "writing a.tar", 10, 10))
+    assert live.transfers == {}

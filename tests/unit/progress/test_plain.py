@@ -152,3 +152,30 @@ def test_where_a_context_came_from() -> None:
         "context lib from http://host/lib.tar sha256:aa (12.3 MB)",
         "context from context.tar",
     ]
+
+
+@pytest.mark.parametrize(
+    ("step", "label"), [("a", "copying"), ("read", "reading for x"), ("export", "writing x")]
+)
+def test_a_copy_and_an_export_have_a_line_every_two_seconds_and_none_at_their_end(
+    step: str, label: str
+) -> None:
+    def told(ends: int) -> list[str]:
+        events: list[Event] = [StepStarted(100.0, "a", "COPY", "", None)]
+        events += [StepProgress(100 + n / 10, step, label, n * 1_000_000, 70_000_000) for n in range(1, ends)]
+        return shown(*events, StepProgress(100 + ends / 10, step, label, 70_000_000, 70_000_000))[1:]
+
+    number = "#1 " if step == "a" else ""
+    assert told(15) == []
+    assert [line.removeprefix(number) for line in told(70)] == [
+        f"{label} {done}.0 MB / 70.0 MB" for done in ((20, 40, 60) if step == "a" else (21, 41, 61))
+    ]
+
+
+def test_what_is_no_step_takes_no_number() -> None:
+    lines = shown(
+        StepProgress(101.0, "context", "context https://a.test/x", 10, 20),
+        StepStarted(102.0, "a", "COPY", "", None),
+        StepProgress(103.0, "push", "pushing b", 10, 20),
+    )
+    assert lines == ["context https://a.test/x 10 B / 20 B", "#1 COPY", "pushing b 10 B / 20 B"]
