@@ -26,7 +26,11 @@ class Jettison:
         run([self.command, "load", "--root", self.root, base.layout, base.name])
 
     def build(self, job: Job) -> None:
-        words: list[object] = [self.command, "build", "--root", self.root, "-q", "-t", "bench"]
+        run([*self.words(job), "-q"])
+
+    def words(self, job: Job) -> list[object]:
+        """The command line of a build; how its progress is shown is left open."""
+        words: list[object] = [self.command, "build", "--root", self.root, "-t", "bench"]
         words += ["--no-cache"] if job.no_cache else []
         words += ["--jobs", job.jobs] if job.jobs else []
         words += ["--target", job.target] if job.target else []
@@ -35,7 +39,7 @@ class Jettison:
         if job.out:
             kind = f",compression={job.compression}" if job.compression else ""
             words += ["-o", f"type=oci,dest={job.out}{kind}"]
-        run([*words, job.context])
+        return [*words, job.context]
 
     def push(self, job: Job, name: str) -> None:
         run([self.command, "push", "--root", self.root, "-q", "bench", name])

@@ -109,6 +109,8 @@ def shown(value: float | None, unit: str) -> str:
         return "–"
     if unit == "MB":
         return f"{value / 1e6:.0f} MB"
+    if unit == "%":
+        return f"{value:.1f} %"
     if unit == "bytes a file":
         return f"{value:.0f} bytes"
     return f"{value:.3f} s" if value < 1 else f"{value:.2f} s"

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from tests.conformance import make_base
 
-from bench import results, rows_files, rows_registry, rows_steps
+from bench import results, rows_files, rows_live, rows_registry, rows_steps
 from bench.buildah import Buildah
 from bench.builder import Builder, Unavailable
 from bench.buildkit import BuildKit
@@ -47,6 +47,7 @@ ROWS: dict[str, Callable[[Shop], Row]] = {
     "push": rows_registry.push,
     "memory": rows_files.memory_peak,
     "memory-growth": rows_files.memory_growth,
+    "live": rows_live.live,
 }
 LATE = 15 * 60
 """Seconds after which rows have one round only, so that a slow machine comes to an end as well."""

@@ -19,7 +19,7 @@ from tests.conftest import Jettison
 
 ROWS = {
     "noop", "noop-large", "context-cold", "context-changed", "context-zstd", "steps", "stages", "copy-from",
-    "seed", "pull", "push", "memory", "memory-growth",
+    "seed", "pull", "push", "memory", "memory-growth", "live",
 }  # fmt: skip
 
 
