@@ -284,6 +284,7 @@ def _push(images: Sequence[_Named], store: Store, access: Callable[[], RegistryA
         for item in names:
             pace = Pace(emit, PUSH, f"pushing {item}", at_once=True)
             push_image(store, document, item, access(), pace.reach)
+            pace.end()
             emit(Exported(time.time(), name, "registry", item, document.manifest_digest, document.size))
 
 

@@ -10,6 +10,7 @@ from jettison.events import (
     COPYING,
     EXPORT,
     PACK,
+    PUSH,
     READ,
     BaseResolved,
     BuildFinished,
@@ -30,7 +31,7 @@ from jettison.progress.lines import LineBuffer, duration, size_text
 
 _EVERY = 2.0
 """Seconds between two lines about the same download, copy or export."""
-_WITHOUT_END = frozenset({READ, PACK, EXPORT})
+_WITHOUT_END = frozenset({READ, PACK, EXPORT, PUSH})
 """Of these there is no line at the end, nor one before the first `_EVERY`: what comes next tells that."""
 
 

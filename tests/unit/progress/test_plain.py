@@ -177,5 +177,6 @@ def test_what_is_no_step_takes_no_number() -> None:
         StepProgress(101.0, "context", "context https://a.test/x", 10, 20),
         StepStarted(102.0, "a", "COPY", "", None),
         StepProgress(103.0, "push", "pushing b", 10, 20),
+        StepProgress(105.0, "push", "pushing b", 11, 20),
     )
-    assert lines == ["context https://a.test/x 10 B / 20 B", "#1 COPY", "pushing b 10 B / 20 B"]
+    assert lines == ["context https://a.test/x 10 B / 20 B", "#1 COPY", "pushing b 11 B / 20 B"]
