@@ -54,9 +54,9 @@ def test_copies_and_exports_tell_bytes_that_grow_until_all_are_there(
     everything = sum(SIZES.values())
     archives = [(tmp_path / kind).stat().st_size for kind in ("oci", "docker")]
     expected = {
-        "reading for [source 1/1] COPY app /app": everything,
+        "[source 1/1] reading for COPY app /app": everything,
         "copying [source 1/1] COPY app /app": everything,
-        "reading for [stage-1 1/2] COPY --from=source /app/a /app/b /copied/": 17_000_001,
+        "[stage-1 1/2] reading for COPY --from=source /app/a /app/b /copied/": 17_000_001,
         "copying [stage-1 1/2] COPY --from=source /app/a /app/b /copied/": 17_000_001,
         "copying [stage-1 2/2] COPY app/c app/d /copied/": 6_000_005,
         f"writing {tmp_path / 'tar'}": everything,

@@ -146,7 +146,7 @@ class LocalExecutor:
 
     def _reading(self, vertex: Vertex) -> Pace:
         """Tells how far the reading is that shows whether a step has to run."""
-        return Pace(self.emit, READ, f"reading for {vertex.name}")
+        return Pace(self.emit, READ, _doing("reading for", vertex))
 
     def _outline(self, vertex: Vertex, op: CopyOp, inputs: dict[str, Layers]) -> str:
         from jettison.executor.outline import outline
@@ -315,7 +315,7 @@ class LocalExecutor:
         return (layer.id,)
 
     def _render_early(self, vertex: Vertex, layer: str, size: int) -> None:
-        pace = Pace(self.emit, PACK, f"packing {vertex.name}", size)
+        pace = Pace(self.emit, PACK, _doing("packing", vertex), size)
 
         def body() -> None:
             try:
@@ -327,6 +327,12 @@ class LocalExecutor:
         thread = threading.Thread(target=body, name=f"blob {layer}", daemon=True)
         thread.start()
         self._background.append(thread)
+
+
+def _doing(verb: str, vertex: Vertex) -> str:
+    """The name of a step with what is done for it: `[final 2/3] packing RUN make`."""
+    place, closed, what = vertex.name.partition("] ")
+    return f"{place}{closed}{verb} {what}" if closed else f"{verb} {place}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,13 +56,19 @@ def frame(live: Live, columns: int, height: int, now: float, look: Look) -> list
 
 def _blocks(live: Live, now: float) -> Iterator[_Block]:
     for label, transfer in live.transfers.items():
-        yield _Block("", safe(_short(label)), "", transfer, None)
+        place, text = _place_of(safe(_short(label)))
+        yield _Block(place, text, "", transfer, None)
     for stage in live.working:
         for step in stage.running.values():
-            place, closed, text = step.name.removeprefix("[").partition("] ")
-            label, text = (place, text) if closed else ("", step.name)
+            label, text = _place_of(step.name)
             size = f"{size_text(stage.size)}  " if stage.size else ""
             yield _Block(label, text, f"{size}{clock(now - step.started)}", step.transfer, step)
+
+
+def _place_of(name: str) -> tuple[str, str]:
+    """A step's place, "" for what has none, and the rest of its name."""
+    place, closed, text = name.partition("] ")
+    return (place[1:], text) if closed and name.startswith("[") else ("", name)
 
 
 def _share(blocks: list[_Block], spare: int, now: float, most: int, look: Look) -> list[list[str]]:
@@ -88,6 +94,8 @@ def _share(blocks: list[_Block], spare: int, now: float, most: int, look: Look) 
 
 
 def _head(block: _Block, labels: int, most: int, look: Look) -> str:
+    if not block.label:
+        labels = 0
     label = clip(look.words(block.label), labels, look.more)
     label += " " * (labels - width(label))
     left = f"{look.sign('▸', '>')} "

@@ -94,6 +94,21 @@ def test_an_image_that_is_pushed_has_a_block_of_its_own() -> None:
     ]
 
 
+def test_what_is_done_for_a_step_stands_in_line_with_others_and_what_is_no_step_does_not() -> None:
+    build = live(
+        StepStarted(0.0, "a", "[a 3/3] RUN a", "a", None),
+        StepProgress(0.0, "pack", "[final 2/3] packing RUN make", 50, 100),
+        StepProgress(0.0, "export", "writing [a] b.tar", 50, 0),
+    )
+    assert frame(build, 80, 24, 0.0, PLAIN)[:-1] == [
+        "▸ final 2/3  packing RUN make",
+        "  ━━━━━━━━━━──────────  50%  50 B / 100 B",
+        "▸ writing [a] b.tar",
+        "  50 B",
+        "▸ a 3/3      RUN a" + " " * 59 + "0s",
+    ]
+
+
 def test_the_smallest_terminals_get_what_fits() -> None:
     build = busy(3)
     build.take(StepProgress(0.0, "0", "sha256:a", 1, 10))

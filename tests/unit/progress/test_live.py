@@ -120,9 +120,9 @@ def test_a_push_is_no_step_and_is_over_with_its_export() -> None:
 
 def test_what_is_written_goes_when_all_of_it_is_there() -> None:
     live = Live()
-    live.take(StepProgress(1.0, "read", "reading for [a 1/1] COPY . /", 5, 0))
+    live.take(StepProgress(1.0, "read", "[a 1/1] reading for COPY . /", 5, 0))
     live.take(StepProgress(1.0, "export", "writing a.tar", 5, 10))
-    assert list(live.transfers) == ["reading for [a 1/1] COPY . /", "writing a.tar"]
-    live.take(StepProgress(2.0, "read", "reading for [a 1/1] COPY . /", 7, 7))
+    assert list(live.transfers) == ["[a 1/1] reading for COPY . /", "writing a.tar"]
+    live.take(StepProgress(2.0, "read", "[a 1/1] reading for COPY . /", 7, 7))
     live.take(StepProgress(2.0, "export", "writing a.tar", 10, 10))
     assert live.transfers == {}
