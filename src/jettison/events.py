@@ -278,10 +278,10 @@ class Pace:
         self._lock = threading.Lock()
 
     def add(self, size: int) -> None:
-        """So many more bytes are done."""
+        """So many more bytes are done; 0 says that it goes on."""
         self.done += size
         # Tens of thousands of small files are counted; the clock is looked at for some of them.
-        if self.done >= self._look_at:
+        if self.done >= self._look_at or not size:
             self._look()
 
     def reach(self, done: int, total: int) -> None:

@@ -313,7 +313,7 @@ def _archive(
     from jettison.exporters.layout import write_oci_archive, write_oci_folder
 
     stream = sys.stdout.buffer if output.dest == "-" else None
-    pace = _writing(images, f"writing {output.dest}", emit)
+    pace = _writing(images, f"writing {'the output' if stream else output.dest}", emit)
     if output.type == "docker":
         from jettison.exporters.docker import write_docker_archive
 
@@ -338,7 +338,8 @@ def _files(output: Output, built: Sequence[_Built], store: Store, epoch: int | N
     for item in built:
         tree = store.view(item.layers)
         dest = f"{output.dest}/{item.name}" if len(built) > 1 else output.dest
-        pace = Pace(emit, EXPORT, f"writing {dest}", partial(_size_of, store, item.layers, tree))
+        shown = "the output" if dest == "-" else dest
+        pace = Pace(emit, EXPORT, f"writing {shown}", partial(_size_of, store, item.layers, tree))
         if output.type == "tar":
             write_tar(tree, dest, sys.stdout.buffer if dest == "-" else None, epoch, pace.add)
         else:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tests.conftest import Jettison
 
 Project = Callable[..., Path]
 
@@ -70,3 +73,19 @@ def test_copies_and_exports_tell_bytes_that_grow_until_all_are_there(
         counts = [event["done"] for event in found]
         assert counts == sorted(counts) and counts[-1] == found[-1]["total"], name
         assert len(counts) > 1 and 0 < counts[0] < counts[-1], name
+
+
+def test_reading_that_takes_too_long_can_be_stopped(jettison: Jettison, project: Project) -> None:
+    folder = project(dockerfile="FROM scratch\nCOPY . /\n")
+    with (folder / "huge").open("wb") as file:
+        file.truncate(1 << 42)
+    process = jettison.start(
+        "build", "--progress", "jsonl", folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with process:
+        for line in process.stdout:
+            if json.loads(line)["type"] == "StepProgress":
+                process.send_signal(signal.SIGINT)
+                break
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, b"stopped\n")

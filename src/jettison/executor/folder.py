@@ -152,13 +152,17 @@ class FolderWalk:
         return digest
 
     def _hashed(self, fd: int, name: str, st: os.stat_result, known: bytes | None) -> bytes:
-        # What goes to a writer is told of by that one.
-        told = self._told if self._writer is None else None
+        told = self._told if self._writer is None else self._still
         if known is None and self._memo is not None:
             return hash_file(name, fd, self._memo, told)
         if told is not None:
             told(st.st_size)
         return known or b""
+
+    def _still(self, size: int) -> None:
+        """Bytes that the writer will take, and tell of then, are being hashed."""
+        if self._told is not None:
+            self._told(0)
 
     def _small_file(
         self, blob: BlobLayerWriter, fd: int, path: str, name: str, mode: int, st: os.stat_result,

@@ -13,8 +13,19 @@ from jettison.cache import records
 from jettison.cache.key import CacheKey
 from jettison.dataclass import dataclass, field, replace
 from jettison.digests import digest_of
-from jettison.errors import JettisonError, StepFailed, StoreError
-from jettison.events import COPYING, PACK, READ, Emit, Pace, StepOutput, StepRetried, Told, Warned
+from jettison.errors import Cancelled, JettisonError, StepFailed, StoreError
+from jettison.events import (
+    COPYING,
+    PACK,
+    READ,
+    Emit,
+    Event,
+    Pace,
+    StepOutput,
+    StepRetried,
+    Told,
+    Warned,
+)
 from jettison.executor.contexts import FIXED_TIME_NS, ContextCopies
 from jettison.executor.demand import exported_vertices, wanted_as_tree
 from jettison.graph.ops import CopyOp, GitOp, HttpOp, MkdirOp, RunOp, SourceOp
@@ -146,7 +157,13 @@ class LocalExecutor:
 
     def _reading(self, vertex: Vertex) -> Pace:
         """Tells how far the reading is that shows whether a step has to run."""
-        return Pace(self.emit, READ, _doing("reading for", vertex))
+        return Pace(self._tell, READ, _doing("reading for", vertex))
+
+    def _tell(self, event: Event) -> None:
+        """Tell how far something is that takes so long that it has to look whether it is still wanted."""
+        if self.cancel.is_set():
+            raise Cancelled("the build was cancelled")
+        self.emit(event)
 
     def _outline(self, vertex: Vertex, op: CopyOp, inputs: dict[str, Layers]) -> str:
         from jettison.executor.outline import outline
@@ -264,7 +281,7 @@ class LocalExecutor:
         ready = self.copies.take(vertex.id, base)
         if ready is not None:
             return self._made(vertex, base, ready.writer, ready.changed)
-        pace = Pace(self.emit, vertex.short, COPYING)
+        pace = Pace(self._tell, vertex.short, COPYING)
         writer = self._writer(vertex, pace.add)
         changed: tuple[str, ...] = ()
         try:
