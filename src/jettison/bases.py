@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from jettison.events import Emit, StepProgress
+from jettison.events import Emit, Pace
 from jettison.graph.stages import Origin
 from jettison.inputs import Contexts
 from jettison.platforms import Platform
@@ -44,7 +43,6 @@ def fetch_layer(
     """Bring the blob of a layer into the store, and tell how far it came; `downloads` are steps by digest."""
     from jettison.sources.fetch import fetch_blob
 
-    def progress(done: int, total: int) -> None:
-        emit(StepProgress(time.time(), downloads.get(blob.digest, ""), blob.digest, done, total))
-
-    fetch_blob(store, blob, origin, access, progress)
+    pace = Pace(emit, downloads.get(blob.digest, ""), blob.digest, at_once=True)
+    fetch_blob(store, blob, origin, access, pace.reach)
+    pace.end()
