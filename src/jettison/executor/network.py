@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from jettison.sandbox.base import PLAIN, Sandbox
 from jettison.sandbox.network import HOST, NONE, Network
+from jettison.side_by_side import once
 
 if TYPE_CHECKING:
     from jettison.sandbox.isolated import Isolated
@@ -32,20 +34,30 @@ class BuildNetwork:
         self._named = any(host.endswith("host-gateway") for host in hosts)
         self._warn = warn
         self._lock = threading.Lock()
-        self._default: Network | None = None
+        self._default = once(self._make)
         self._isolated: Isolated | None = None
+        self._ahead: threading.Thread | None = None
 
-    def of(self, mode: str) -> Network:
-        """What a RUN with network `mode` (default, host or none) has."""
+    def of(self, mode: str) -> Callable[[], Network]:
+        """What a RUN with network `mode` (default, host or none) has: it is being made, and can be waited for."""
         if mode == "none":
-            return NONE
+            return lambda: NONE
         if mode == "host":
-            return HOST
+            return lambda: HOST
         with self._lock:
-            if self._default is None:
-                self._isolated = self._isolate()
-                self._default = self._isolated.network if self._isolated else HOST
-            return self._default
+            if self._ahead is None:
+                self._ahead = threading.Thread(target=self._begin, name="network of the build")
+                self._ahead.start()
+        return self._default
+
+    def _begin(self) -> None:
+        # What goes wrong, whoever waits for it will find as well.
+        with suppress(Exception):
+            self._default()
+
+    def _make(self) -> Network:
+        self._isolated = self._isolate()
+        return self._isolated.network if self._isolated else HOST
 
     def _isolate(self) -> Isolated | None:
         from jettison.sandbox.isolated import isolate, loopback_proxy, way_out
@@ -63,6 +75,8 @@ class BuildNetwork:
 
     def end(self) -> None:
         """End the isolated network, if there is one; `wait` is to follow."""
+        if self._ahead is not None:
+            self._ahead.join()
         if self._isolated is not None:
             self._isolated.end()
 

@@ -60,8 +60,8 @@ class RunSettings:
     """What every RUN of a build shares.
 
     `proxies` are variables that processes see but keys do not. `ssh` maps ids to agent sockets or key files.
-    A failed step is tried `retries` times more. `warn` is told what holds for all steps. `network` gives
-    a step's network by its mode.
+    A failed step is tried `retries` times more. `warn` is told what holds for all steps. `network` begins
+    to make a step's network, by its mode, and gives what waits for it.
     """
 
     sandbox: Callable[[], Sandbox]
@@ -73,7 +73,7 @@ class RunSettings:
     limits: Limits = field(default_factory=Limits)
     retries: int = 0
     warn: Callable[[str], None] = lambda text: None
-    network: Callable[[str], Network] = lambda mode: NONE if mode == "none" else HOST
+    network: Callable[[str], Callable[[], Network]] = lambda mode: lambda: NONE if mode == "none" else HOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Step:
     inputs: Mapping[str, tuple[str, ...]]
     settings: RunSettings
     user: users.User
-    network: Network
+    network: Callable[[], Network]
     targets: Targets
 
 
@@ -103,9 +103,9 @@ def prepare(
     settings: RunSettings,
 ) -> Step:
     """Look up whatever a RUN needs. Raises as `run`."""
+    network = settings.network(op.network)
     view = store.view(layers)
     user = _user(op, view, vertex)
-    network = _network(op, settings)
     targets = mount_targets(store, vertex, op, inputs, settings, view)
     return Step(store, vertex, op, layers, inputs, settings, user, network, targets)
 
@@ -125,9 +125,9 @@ def entered(
         )  # fmt: skip
         folder = f"{work.path}/mounts"
         mounts = StepMounts(store, step.vertex, op, step.inputs, settings, folder, stack, cancel)
-        mounts.network = step.network
+        mounts.network = step.network()
         env = _environment(op, step.user, settings, mounts.secret_variables())
-        yield _spec(op, rootfs, step.user, env, mounts.all(step.targets), step.network.namespace, started)
+        yield _spec(op, rootfs, step.user, env, mounts.all(step.targets), mounts.network.namespace, started)
 
 
 def run(
@@ -193,12 +193,6 @@ def runtime_folder(work: WorkDir) -> str:
     path = f"{work.path}/runtime"
     os.mkdir(path, 0o700)
     return path
-
-
-def _network(op: RunOp, settings: RunSettings) -> Network:
-    # Without namespaces there is this machine's network only; that there be none is refused by the sandbox.
-    shared = op.network != "none" and settings.sandbox().name == PLAIN
-    return settings.network("host" if shared else op.network)
 
 
 def _spec(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from jettison import kernel
 from jettison.dataclass import dataclass
@@ -95,7 +95,7 @@ def choose(isolation: str, runtime: str = "") -> Rung:
     raise _refused(_joined(problems) or f"{_WHO[who]}, which rules out --isolation {isolation}")
 
 
-def _sandboxes(who: identity.Identity, runtime: str) -> list[tuple[str, Sandbox]]:
+def _sandboxes(who: identity.Identity, runtime: str) -> Iterator[tuple[str, Sandbox]]:
     """The sandboxes of an identity with the names of their rungs, the best first.
 
     Who names a runtime gets that or nothing.
@@ -105,16 +105,21 @@ def _sandboxes(who: identity.Identity, runtime: str) -> list[tuple[str, Sandbox]
             f"{_WHO[who]}, and {runtime} needs several",
             "leave the runtime out; or see jettison doctor for how this user can have more ids",
         )
-    runtimes: list[tuple[str, Sandbox]] = [(who, oci.choose(runtime))]
+    # What an OCI runtime does needs more ids than one.
+    if who != "single-id":
+        yield who, oci.choose(runtime)
     if runtime:
-        return runtimes
+        return
+    # Most machines have the best, and the others take longer to import than a step takes.
     from jettison.sandbox.builtin import BuiltinSandbox
-    from jettison.sandbox.chroot import ChrootSandbox
 
     builtin = BuiltinSandbox(single_id=who == "single-id")
-    # What an OCI runtime does needs more ids than one.
-    best = [("single-id", builtin)] if who == "single-id" else runtimes
-    return [*best, ("builtin", builtin), ("chroot", ChrootSandbox())]
+    if who == "single-id":
+        yield "single-id", builtin
+    yield "builtin", builtin
+    from jettison.sandbox.chroot import ChrootSandbox
+
+    yield "chroot", ChrootSandbox()
 
 
 def _joined(reasons: list[str]) -> str:
