@@ -41,6 +41,7 @@ CAP_SYS_ADMIN = 21
 
 _CAPABILITY_VERSION_3 = 0x20080522
 _PR_CAPBSET_DROP = 24
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 
 _GET_FLAGS = 0x80086601
 _SET_FLAGS = 0x40086602
@@ -103,6 +104,19 @@ def prctl(option: int, value: int) -> None:
 
     if _libc().prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0))) != 0:
         raise _fail("prctl")
+
+
+def filter_calls(program: bytes) -> None:
+    """Let a program of the kernel's filter machine decide on all further system calls of the calling thread,
+    and of its children. Raises OSError.
+    """
+    import ctypes
+    import struct
+
+    code = ctypes.create_string_buffer(program, len(program))
+    described = struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(code))
+    if _libc().prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), described, None, None) != 0:
+        raise _fail("seccomp")
 
 
 def exchange(first: str, second: str) -> None:

@@ -39,7 +39,7 @@ class BuildNetwork:
         self._ahead: threading.Thread | None = None
 
     def of(self, mode: str) -> Callable[[], Network]:
-        """What a RUN with network `mode` (default, host or none) has: it is being made, and can be waited for."""
+        """What a RUN with network `mode` (default, host or none) has: begins to make it, gives what waits."""
         if mode == "none":
             return lambda: NONE
         if mode == "host":

@@ -2,12 +2,36 @@
 
 A process with CAP_MKNOD can make the node of every device, and a layer may hold it: what keeps the host's
 disks from being read is that all its mounts are `nodev`. No cgroup limits devices here.
+
+crun takes that flag from the mount of a root filesystem, unless the kernel does not let it. So what starts
+it may remount nothing without the flag; where no such filter can be had, a hook gives the flag back, which
+costs each step the start of three programs.
 """
 
 from __future__ import annotations
 
+import functools
+import os
 import sys
 from typing import Any
+
+from jettison import kernel
+from jettison.sandbox.seccomp import (
+    ALLOW,
+    ARCHITECTURE,
+    AUDIT,
+    ENOSYS,
+    EPERM,
+    ERRNO,
+    FIRST_ARGUMENT,
+    JUMP_EQUAL,
+    JUMP_SET,
+    LOAD,
+    NUMBER,
+    RETURN,
+    Instruction,
+    packed,
+)
 
 _HARMLESS = ("null", "zero", "full", "tty", "random", "urandom")
 
@@ -23,6 +47,42 @@ _REMOUNT = (
     "c = ctypes.CDLL(None, use_errno=True)\n"
     "sys.exit(c.mount(None, os.fsencode(sys.argv[1]), None, ctypes.c_ulong(32 | 4096 | 4), None) and 1)\n"
 )
+
+
+_MOUNT = {"x86_64": 165, "aarch64": 40}
+_SET_ATTRIBUTES = (442, 467)
+"""mount_setattr and open_tree_attr: a filter cannot see their flags, and older kernels have neither."""
+
+_MS_RDONLY = 1
+_HARMLESS_FLAGS = _MS_RDONLY | kernel.MS_NODEV | kernel.MS_NOEXEC
+"""What is remounted with one of these is no root filesystem that can be written to."""
+
+
+@functools.cache
+def keeping() -> bytes:
+    """The filter under which no mount that can be written to loses `nodev`; b"" where there can be none."""
+    if not os.path.exists("/proc/sys/kernel/seccomp/actions_avail"):
+        return b""
+    return packed(program(os.uname().machine))
+
+
+def are_shut(rootfs: str) -> bool:
+    """Whether the mount at `rootfs` is `nodev`."""
+    return bool(os.statvfs(rootfs).f_flag & os.ST_NODEV)
+
+
+def program(machine: str) -> list[Instruction]:
+    """That filter. Who gets EPERM takes the flags that a mount has, as user namespaces ask for it as well."""
+    if machine not in _MOUNT:
+        return []
+    allowed: Instruction = (RETURN, 0, 0, ALLOW)
+    missing: Instruction = (RETURN, 0, 0, ERRNO | ENOSYS)
+    out = [(LOAD, 0, 0, ARCHITECTURE), (JUMP_EQUAL, 1, 0, AUDIT[machine]), allowed, (LOAD, 0, 0, NUMBER)]
+    for number in _SET_ATTRIBUTES:
+        out += [(JUMP_EQUAL, 0, 1, number), missing]
+    out += [(JUMP_EQUAL, 1, 0, _MOUNT[machine]), allowed, (LOAD, 0, 0, FIRST_ARGUMENT + 8 * 3)]
+    out += [(JUMP_SET, 1, 0, kernel.MS_REMOUNT), allowed]
+    return [*out, (JUMP_SET, 0, 1, _HARMLESS_FLAGS), allowed, (RETURN, 0, 0, ERRNO | EPERM)]
 
 
 def device_mounts() -> list[dict[str, Any]]:

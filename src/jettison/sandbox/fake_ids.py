@@ -16,6 +16,7 @@ from jettison.sandbox.seccomp import (
     ARCHITECTURE,
     AUDIT,
     ERRNO,
+    FIRST_ARGUMENT,
     JUMP_EQUAL,
     LOAD,
     NUMBER,
@@ -43,7 +44,6 @@ _ON = {"x86_64": ("x86_64", "i386"), "aarch64": ("aarch64",)}
 _KIND_MASK, _DEVICES = 0o170000, (0o020000, 0o060000)
 _AND = 0x54
 _ASK = 0x7FC00000
-_FIRST_ARGUMENT = 16
 _JUMP = 0x05
 
 
@@ -73,7 +73,7 @@ def _part(name: str, noted: bool) -> list[Instruction]:
     for number in _FAKED[name]:
         out += [(JUMP_EQUAL, 0, 1, number), ask if number in NOTED[name] else fake]
     for number, argument in _NODES[name].items():
-        kind = [(LOAD, 0, 0, _FIRST_ARGUMENT + 8 * argument), (_AND, 0, 0, _KIND_MASK)]
+        kind = [(LOAD, 0, 0, FIRST_ARGUMENT + 8 * argument), (_AND, 0, 0, _KIND_MASK)]
         kind += [step for device in _DEVICES for step in ((JUMP_EQUAL, 0, 1, device), ask)]
         out += [(JUMP_EQUAL, 0, len(kind) + 1, number), *kind, (RETURN, 0, 0, ALLOW)]
     return [*out, (RETURN, 0, 0, ALLOW)]

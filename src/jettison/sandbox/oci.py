@@ -85,15 +85,17 @@ class OciSandbox:
         work: str,
         *,
         seccomp: bool,
+        hooked: bool = False,
         tries: int = _TRIES,
     ) -> int:
+        calls = b"" if hooked else self._keeping(spec)
         config = config_json(
             _with_network(spec, work),
             held=held_capabilities(),
             user_namespace=in_user_namespace(),
             seccomp=seccomp,
             raw_filter=self.name.startswith("crun"),
-            hook=self._hook(spec),
+            hook=() if calls else self._hook(spec),
         )
         container = f"jettison-{os.getpid()}-{os.urandom(6).hex()}"
         _write(os.path.join(work, "config.json"), config)
@@ -107,8 +109,9 @@ class OciSandbox:
         piped = output is not None and not spec.terminal
         try:
             child = process.start(
-                argv, _ENVIRONMENT, piped=piped, own_pids=own_pids, program=copy, started=spec.started
-            )
+                argv, _ENVIRONMENT, piped=piped, own_pids=own_pids, program=copy, started=spec.started,
+                calls=calls,
+            )  # fmt: skip
         except OSError as error:
             raise SandboxError(f"cannot start {self.name}: {error}") from error
         try:
@@ -127,21 +130,35 @@ class OciSandbox:
                 emit(2, ending.held)
             return ending.status
         if seccomp and complaints.lacks_seccomp(complaint):
-            return self._run(spec, output, cancel, work, seccomp=False)
+            return self._run(spec, output, cancel, work, seccomp=False, hooked=hooked)
         if tries > 1 and complaints.lost(complaint):
-            return self._run(spec, output, cancel, work, seccomp=seccomp, tries=tries - 1)
+            return self._run(spec, output, cancel, work, seccomp=seccomp, hooked=hooked, tries=tries - 1)
         status, message = complaints.explain(complaint, spec.args[0])
+        if not status and calls:
+            # This one may need what the filter refuses.
+            return self._run(spec, output, cancel, work, seccomp=seccomp, hooked=True)
         if not status:
             raise SandboxError(f"{self.name} could not start the process: {message}")
         emit(2, message.encode() + b"\n")
         return status
 
-    def _hook(self, spec: ProcessSpec) -> tuple[str, ...]:
-        """What shuts the devices of the root filesystem again: crun drops the flags of its mount.
+    def _opens_devices(self, spec: ProcessSpec) -> bool:
+        """Whether what crun does to a mount's flags matters.
 
-        In a user namespace the kernel opens none, and who is privileged may open all.
+        In a user namespace the kernel opens no devices, and who is privileged may open all.
         """
-        if not self.name.startswith("crun") or spec.privileged or in_user_namespace():
+        return self.name.startswith("crun") and not spec.privileged and not in_user_namespace()
+
+    def _keeping(self, spec: ProcessSpec) -> bytes:
+        """The filter that keeps the devices of the root filesystem shut; b"" where it would not."""
+        # What is made read-only is remounted with that flag alone, which the filter has to allow.
+        if not self._opens_devices(spec) or spec.read_only or not _wrapper():
+            return b""
+        return devices.keeping() if devices.are_shut(spec.rootfs) else b""
+
+    def _hook(self, spec: ProcessSpec) -> tuple[str, ...]:
+        """What shuts the devices of the root filesystem again, where nothing keeps them shut."""
+        if not self._opens_devices(spec):
             return ()
         return devices.shutting(os.path.abspath(spec.rootfs), find_program("sh"), find_program("mount"))
 

@@ -66,6 +66,7 @@ def start(
     path: str = "",
     files: Sequence[tuple[int, int]] = (),
     started: Callable[[int], None] | None = None,
+    calls: bytes = b"",
 ) -> Child:
     """Start a program by its absolute path: `argv[0]`, or `path`. With `piped`, it reads nothing and has its
     own session.
@@ -73,13 +74,14 @@ def start(
     `own_pids` makes it the first process of a new PID namespace; `argv` has to pass a `GATE` then.
     `program` is a file, open as number 6 or above, that the child has as `PROGRAM`. `files` are others,
     open as number 10 or above, each with the number below that the child knows it by. `started` is
-    called with the child's pid while that waits at the gate. Raises OSError, and what `started` raises.
+    called with the child's pid while that waits at the gate. `calls` is a filter for the system calls of the
+    child and its children, with `own_pids` only. Raises OSError, and what `started` raises.
     """
     over, command = threading.Event(), [path or argv[0], *argv]
     given: list[tuple[int | str, ...]] = [(os.POSIX_SPAWN_DUP2, program, 5)] if program >= 0 else []
     given += [(os.POSIX_SPAWN_DUP2, ours, theirs) for ours, theirs in files]
     if not piped:
-        return Child(_spawn(command, environment, given, own_pids, False, over, started), over)
+        return Child(_spawn(command, environment, given, own_pids, False, over, started, calls), over)
     out, out_write = os.pipe()
     err, err_write = os.pipe()
     actions: list[tuple[int | str, ...]] = [
@@ -89,7 +91,7 @@ def start(
         *given,  # last, as one of the pipes may have its number
     ]
     try:
-        pid = _spawn(command, environment, actions, own_pids, True, over, started)
+        pid = _spawn(command, environment, actions, own_pids, True, over, started, calls)
     except BaseException:
         os.close(out)
         os.close(err)
@@ -108,6 +110,7 @@ def _spawn(
     own_session: bool,
     over: threading.Event,
     started: Callable[[int], None] | None,
+    calls: bytes,
 ) -> int:
     """Start a child, with `own_pids` from a thread of its own. `command` is a path, then all of argv.
 
@@ -125,6 +128,8 @@ def _spawn(
     def body() -> None:
         try:
             kernel.unshare(kernel.CLONE_NEWPID)
+            if calls:
+                kernel.filter_calls(calls)
             with _Gate() as gate:
                 pids.append(_posix_spawn(command, environment, [*actions, *gate.actions()], own_session))
                 ready.set()

@@ -23,7 +23,7 @@ _ARCHITECTURES = {
 _NAMESPACE_FLAGS = 0x7E020000
 """All CLONE_NEW* bits that clone(2) takes, CLONE_NEWNS among them."""
 
-_ENOSYS = 38
+ENOSYS = 38
 _AF_VSOCK = 40
 
 RAW_FILTER = "run.oci.seccomp_bpf_data"
@@ -32,9 +32,9 @@ RAW_FILTER = "run.oci.seccomp_bpf_data"
 ALLOW = 0x7FFF0000
 ERRNO = 0x00050000
 """What a filter answers (linux/seccomp.h); ERRNO has the error number in its low half, 0 is success."""
-_EPERM = 1
+EPERM = 1
 
-LOAD, JUMP_EQUAL, _JUMP_GREATER, _JUMP_GREATER_EQUAL, _JUMP_SET, RETURN = (
+LOAD, JUMP_EQUAL, _JUMP_GREATER, _JUMP_GREATER_EQUAL, JUMP_SET, RETURN = (
     0x20,
     0x15,
     0x25,
@@ -42,7 +42,7 @@ LOAD, JUMP_EQUAL, _JUMP_GREATER, _JUMP_GREATER_EQUAL, _JUMP_SET, RETURN = (
     0x45,
     0x06,
 )
-NUMBER, ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16
+NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16
 """Offsets in struct seccomp_data (linux/seccomp.h); the argument's low half, on little-endian machines."""
 
 AUDIT = {"x86_64": 0xC000003E, "i386": 0x40000003, "aarch64": 0xC00000B7}
@@ -69,7 +69,7 @@ def rules() -> dict[str, Any]:
         # No new namespaces; s390 has the flags in the second argument.
         _rule("clone", int(os.uname().machine == "s390x"), _NAMESPACE_FLAGS, "SCMP_CMP_MASKED_EQ"),
         # Its flags are out of a filter's sight; the C library falls back to clone.
-        {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": _ENOSYS},
+        {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": ENOSYS},
     ]
     filter_: dict[str, Any] = {"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "syscalls": calls}
     architectures = _ARCHITECTURES.get(os.uname().machine)
@@ -118,17 +118,17 @@ def program() -> list[Instruction]:
         # A long jump: conditional ones reach 255 instructions only.
         out.append((0x05, 0, 0, len(part)))
         out += part
-    out.append((RETURN, 0, 0, ERRNO | _EPERM))
+    out.append((RETURN, 0, 0, ERRNO | EPERM))
     return out
 
 
 def _architecture(table: dict[str, Any]) -> list[Instruction]:
-    denied, missing = (RETURN, 0, 0, ERRNO | _EPERM), (RETURN, 0, 0, ERRNO | _ENOSYS)
+    denied, missing = (RETURN, 0, 0, ERRNO | EPERM), (RETURN, 0, 0, ERRNO | ENOSYS)
     allowed = (RETURN, 0, 0, ALLOW)
     out: list[Instruction] = [(LOAD, 0, 0, NUMBER), (_JUMP_GREATER, 0, 1, table["last"]), missing]
     out += [(JUMP_EQUAL, 0, 1, table["clone3"]), missing]
-    first: Instruction = (LOAD, 0, 0, _FIRST_ARGUMENT)
-    out += [(JUMP_EQUAL, 0, 4, table["clone"]), first, (_JUMP_SET, 0, 1, _NAMESPACE_FLAGS), denied, allowed]
+    first: Instruction = (LOAD, 0, 0, FIRST_ARGUMENT)
+    out += [(JUMP_EQUAL, 0, 4, table["clone"]), first, (JUMP_SET, 0, 1, _NAMESPACE_FLAGS), denied, allowed]
     out += [(JUMP_EQUAL, 0, 4, table["socket"]), first, (JUMP_EQUAL, 0, 1, _AF_VSOCK), denied, allowed]
     kinds = _data()["personalities"]
     out += [(JUMP_EQUAL, 0, 2 + 2 * len(kinds), table["personality"]), first]
