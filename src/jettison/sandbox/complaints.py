@@ -72,6 +72,12 @@ def lost(complaint: str) -> bool:
     return "writing to pipe: Broken pipe" in complaint or "error executing hook" in complaint
 
 
+def refused(complaint: str) -> bool:
+    """Whether a mount could not be made or changed, which comes before anything of a step."""
+    lowered = complaint.lower()
+    return "mount" in lowered or "propagation" in lowered
+
+
 def lacks_seccomp(complaint: str) -> bool:
     """Whether the runtime or the kernel was built without system call filters."""
     lowered = complaint.lower()

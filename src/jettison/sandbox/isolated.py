@@ -122,7 +122,7 @@ def _namespace() -> int:
 
 
 def _leave_tap() -> None:
-    """Make the network card of a namespace, the calling thread's, before the program does.
+    """Make the network card of a namespace, the calling thread's, before the program does, if it can.
 
     One that the program makes goes with its end, for which the kernel takes 20 ms; this one goes with the
     namespace, which nobody waits for.
@@ -130,12 +130,9 @@ def _leave_tap() -> None:
     import fcntl
     import struct
 
-    card = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-    try:
+    with suppress(OSError), open("/dev/net/tun", "r+b", buffering=0) as card:
         fcntl.ioctl(card, _TUNSETIFF, struct.pack("16sH22x", _CARD.encode(), _IFF_TAP | _IFF_NO_PI))
         fcntl.ioctl(card, _TUNSETPERSIST, 1)
-    finally:
-        os.close(card)
 
 
 def _own_address() -> str:

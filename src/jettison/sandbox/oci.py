@@ -37,6 +37,28 @@ def choose(runtime: str = "", search_path: str = SEARCH_PATH) -> Sandbox:
 
 
 @dataclass(frozen=True, slots=True)
+class _Way:
+    """How a process is started: with a filter of system calls or not; and whether a hook shuts its devices
+    again, in place of the filter that keeps them shut.
+    """
+
+    seccomp: bool
+    hooked: bool = False
+    tries: int = _TRIES
+
+    def other(self, complaint: str) -> _Way | None:
+        """What to try where this has not worked; None if there is nothing."""
+        if self.seccomp and complaints.lacks_seccomp(complaint):
+            return replace(self, seccomp=False)
+        if self.tries > 1 and complaints.lost(complaint):
+            return replace(self, tries=self.tries - 1)
+        if not self.hooked and complaints.refused(complaint):
+            # Other versions of the runtime may not get on with the filter.
+            return replace(self, hooked=True)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class OciSandbox:
     """An OCI runtime. `path` is "" when there is none."""
 
@@ -73,7 +95,7 @@ class OciSandbox:
         process.may_start(cancel, self.check())
         _keep_off_disk(work)
         try:
-            return self._run(spec, output, cancel, work, seccomp=not spec.privileged)
+            return self._run(spec, output, cancel, work, _Way(seccomp=not spec.privileged))
         finally:
             kernel.umount(work, kernel.MNT_DETACH)
 
@@ -83,17 +105,14 @@ class OciSandbox:
         output: Callable[[int, bytes], None] | None,
         cancel: threading.Event,
         work: str,
-        *,
-        seccomp: bool,
-        hooked: bool = False,
-        tries: int = _TRIES,
+        way: _Way,
     ) -> int:
-        calls = b"" if hooked else self._keeping(spec)
+        calls = b"" if way.hooked else self._keeping(spec)
         config = config_json(
             _with_network(spec, work),
             held=held_capabilities(),
             user_namespace=in_user_namespace(),
-            seccomp=seccomp,
+            seccomp=way.seccomp,
             raw_filter=self.name.startswith("crun"),
             hook=() if calls else self._hook(spec),
         )
@@ -129,14 +148,9 @@ class OciSandbox:
             if ending.held:
                 emit(2, ending.held)
             return ending.status
-        if seccomp and complaints.lacks_seccomp(complaint):
-            return self._run(spec, output, cancel, work, seccomp=False, hooked=hooked)
-        if tries > 1 and complaints.lost(complaint):
-            return self._run(spec, output, cancel, work, seccomp=seccomp, hooked=hooked, tries=tries - 1)
+        if other := way.other(complaint):
+            return self._run(spec, output, cancel, work, other)
         status, message = complaints.explain(complaint, spec.args[0])
-        if not status and calls:
-            # This one may need what the filter refuses.
-            return self._run(spec, output, cancel, work, seccomp=seccomp, hooked=True)
         if not status:
             raise SandboxError(f"{self.name} could not start the process: {message}")
         emit(2, message.encode() + b"\n")

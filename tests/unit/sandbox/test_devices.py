@@ -1,4 +1,4 @@
-"""The hook that shuts devices hears the runtime out: one that does not is an error of the runtime's."""
+"""What keeps devices shut: the filter's answers, and a hook that hears the runtime out, as it has to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,34 @@ from pathlib import Path
 
 import pytest
 
-from jettison.sandbox.devices import shutting
+from jettison import kernel
+from jettison.sandbox.devices import program, shutting
+from tests.unit.sandbox import bpf
+from tests.unit.sandbox.bpf import ARM64, I386, X86_64
+from tests.unit.sandbox.headers import numbers
+
+ALLOW, EPERM, ENOSYS = 0x7FFF0000, 0x00050001, 0x00050026
+RDONLY = 1
+
+
+def answer(number: int, flags: int = 0, architecture: int = X86_64, machine: str = "x86_64") -> int:
+    return bpf.answer(program(machine), {0: number, 4: architecture, 40: flags})
+
+
+def test_nothing_but_a_mount_that_would_lose_nodev_is_refused() -> None:
+    table = numbers(X86_64)
+    for name, number in table.items():
+        expected = ENOSYS if name in ("mount_setattr", "open_tree_attr") else ALLOW
+        assert answer(number) == expected, name
+    remount = kernel.MS_REMOUNT
+    for flags in (remount, remount | kernel.MS_BIND, remount | kernel.MS_BIND | kernel.MS_NOSUID):
+        assert answer(table["mount"], flags) == EPERM
+        assert answer(40, flags, ARM64, "aarch64") == EPERM
+        for harmless in (kernel.MS_NODEV, kernel.MS_NOEXEC, RDONLY):
+            assert answer(table["mount"], flags | harmless) == ALLOW
+    assert answer(table["mount"], kernel.MS_BIND) == ALLOW
+    assert answer(table["mount"], remount, I386) == ALLOW, "its mount has another number"
+    assert program("s390x") == []
 
 
 @pytest.mark.parametrize("program", [shutil.which("mount"), ""])
