@@ -364,4 +364,4 @@ def _run_settings(
     from jettison.sandbox.ladder import chooser
 
     sandbox = chooser(request.isolation or config.isolation, request.runtime or config.runtime, emit)
-    return run_settings(request, sandbox, plan.proxies, secrets, emit, networks)
+    return run_settings(request, sandbox, plan.proxies, secrets, emit, networks, plan.graph.vertices.values())

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from jettison.events import Emit, Warned
 from jettison.executor.network import BuildNetwork
-from jettison.executor.run import CacheMounts, RunSettings
+from jettison.graph.ops import RunOp
+from jettison.graph.vertex import Vertex
 from jettison.inputs import agent_sockets
 from jettison.request import BuildRequest
 from jettison.sandbox.base import Sandbox
-from jettison.secrets.values import Secrets
+
+if TYPE_CHECKING:
+    from jettison.executor.run import RunSettings
+    from jettison.secrets.values import Secrets
 
 
 def run_settings(
@@ -22,11 +27,20 @@ def run_settings(
     secrets: Secrets,
     emit: Emit,
     networks: list[BuildNetwork],
+    steps: Iterable[Vertex] = (),
 ) -> RunSettings:
-    """The settings that the executor takes; `networks` gets what has to be ended with the build."""
+    """The settings that the executor takes; `networks` gets what has to be ended with the build.
+
+    What of the network any of `steps` may want is begun at once.
+    """
     warn = _once(emit)
     network = BuildNetwork(proxies, request.hosts, sandbox, warn)
     networks.append(network)
+    for mode in {step.op.network for step in steps if isinstance(step.op, RunOp)}:
+        network.of(mode)
+    # Meanwhile there is a lot to import.
+    from jettison.executor.run import CacheMounts, RunSettings
+
     return RunSettings(
         sandbox=sandbox,
         secrets=secrets,

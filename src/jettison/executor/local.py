@@ -240,12 +240,12 @@ class LocalExecutor:
         return layers
 
     def _run(self, vertex: Vertex, op: RunOp, inputs: dict[str, Layers]) -> Layers:
+        settings = self.run_settings()
         from jettison.executor.run import run
 
         def output(stream: int, data: bytes) -> None:
             self.emit(StepOutput(time.time(), vertex.short, stream, data))
 
-        settings = self.run_settings()
         for left in range(settings.retries, -1, -1):
             try:
                 return run(self.store, vertex, op, inputs, settings, output, self.cancel, keep=not left)
