@@ -48,8 +48,12 @@ _REMOUNT = (
     "sys.exit(c.mount(None, os.fsencode(sys.argv[1]), None, ctypes.c_ulong(32 | 4096 | 4), None) and 1)\n"
 )
 
+_MOUNT = {
+    "x86_64": ((AUDIT["x86_64"], 165), (AUDIT["i386"], 21)),
+    "aarch64": ((AUDIT["aarch64"], 40), (AUDIT["arm"], 21)),
+}
+"""The number of mount(2) for all programs that a machine runs, the runtime may be one of either kind."""
 
-_MOUNT = {"x86_64": 165, "aarch64": 40}
 _SET_ATTRIBUTES = (442, 467)
 """mount_setattr and open_tree_attr: a filter cannot see their flags, and older kernels have neither."""
 
@@ -73,14 +77,19 @@ def are_shut(rootfs: str) -> bool:
 
 def program(machine: str) -> list[Instruction]:
     """That filter. Who gets EPERM takes the flags that a mount has, as user namespaces ask for it as well."""
-    if machine not in _MOUNT:
-        return []
+    out: list[Instruction] = [(LOAD, 0, 0, ARCHITECTURE)]
+    for architecture, mount in _MOUNT.get(machine, ()):
+        part = _part(mount)
+        out += [(JUMP_EQUAL, 0, len(part), architecture), *part]
+    return [*out, (RETURN, 0, 0, ALLOW)] if len(out) > 1 else []
+
+
+def _part(mount: int) -> list[Instruction]:
     allowed: Instruction = (RETURN, 0, 0, ALLOW)
-    missing: Instruction = (RETURN, 0, 0, ERRNO | ENOSYS)
-    out = [(LOAD, 0, 0, ARCHITECTURE), (JUMP_EQUAL, 1, 0, AUDIT[machine]), allowed, (LOAD, 0, 0, NUMBER)]
+    out: list[Instruction] = [(LOAD, 0, 0, NUMBER)]
     for number in _SET_ATTRIBUTES:
-        out += [(JUMP_EQUAL, 0, 1, number), missing]
-    out += [(JUMP_EQUAL, 1, 0, _MOUNT[machine]), allowed, (LOAD, 0, 0, FIRST_ARGUMENT + 8 * 3)]
+        out += [(JUMP_EQUAL, 0, 1, number), (RETURN, 0, 0, ERRNO | ENOSYS)]
+    out += [(JUMP_EQUAL, 1, 0, mount), allowed, (LOAD, 0, 0, FIRST_ARGUMENT + 8 * 3)]
     out += [(JUMP_SET, 1, 0, kernel.MS_REMOUNT), allowed]
     return [*out, (JUMP_SET, 0, 1, _HARMLESS_FLAGS), allowed, (RETURN, 0, 0, ERRNO | EPERM)]
 

@@ -45,7 +45,7 @@ LOAD, JUMP_EQUAL, _JUMP_GREATER, _JUMP_GREATER_EQUAL, JUMP_SET, RETURN = (
 NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16
 """Offsets in struct seccomp_data (linux/seccomp.h); the argument's low half, on little-endian machines."""
 
-AUDIT = {"x86_64": 0xC000003E, "i386": 0x40000003, "aarch64": 0xC00000B7}
+AUDIT = {"x86_64": 0xC000003E, "i386": 0x40000003, "aarch64": 0xC00000B7, "arm": 0x40000028}
 """What the kernel calls the architectures (linux/audit.h)."""
 
 Instruction = tuple[int, int, int, int]
