@@ -156,3 +156,23 @@ def test_host(build: Build, folder: Path) -> None:
     assert heard["loopback"] == "loopback"
     assert heard["outside"] == "outside"
     assert heard["abstract"] == "1"
+
+
+def test_steps_at_the_same_time_have_a_network_each(build: Build, project: Callable[..., Path]) -> None:
+    """Both serve on one port, and wait for each other in a pipe of a cache mount."""
+    run = "FROM busybox{}\nRUN --mount=type=cache,target=/m mkfifo /m/pipe; httpd -p 7777 && : {} /m/pipe\n"
+    folder = project(
+        dockerfile=run.format(" AS one", ">") + run.format("", "<") + "COPY --from=one /etc /etc\n"
+    )
+    done = build("--jobs", "2", "--step-timeout", "60s", folder)
+    assert done.code == 0, done.err
+
+
+def test_what_a_privileged_step_did_to_its_network_no_other_has(
+    build: Build, project: Callable[..., Path]
+) -> None:
+    look = "echo links: $(ip addr show lo | grep -c 10.9.9.9)"
+    folder = project(
+        dockerfile=f"FROM busybox\nRUN --security=insecure ip addr add 10.9.9.9/32 dev lo\nRUN {look}\n"
+    )
+    assert answers(build("--allow", "security.insecure", folder)) == {"links": "0"}

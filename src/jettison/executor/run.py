@@ -6,11 +6,12 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 from jettison.dataclass import dataclass, field
 from jettison.errors import JettisonError, SandboxError
 from jettison.executor.mounts import StepMounts, Targets, mount_targets
+from jettison.executor.network import Lent
 from jettison.graph.ops import RunOp
 from jettison.graph.vertex import Vertex
 from jettison.kernel import private_mounts
@@ -18,7 +19,7 @@ from jettison.request import Limits
 from jettison.sandbox import users
 from jettison.sandbox.base import PLAIN, Mount, ProcessSpec, Sandbox, Started
 from jettison.sandbox.limits import run_within
-from jettison.sandbox.network import HOST, NONE, Network
+from jettison.sandbox.network import HOST, NONE
 from jettison.secrets.values import Secrets
 from jettison.store.base import FileTree
 from jettison.store.faults import FULL, store_error
@@ -61,7 +62,7 @@ class RunSettings:
 
     `proxies` are variables that processes see but keys do not. `ssh` maps ids to agent sockets or key files.
     A failed step is tried `retries` times more. `warn` is told what holds for all steps. `network` begins
-    to make a step's network, by its mode, and gives what waits for it.
+    to make a step's network, by its mode and whether the step is privileged, and gives what waits for it.
     """
 
     sandbox: Callable[[], Sandbox]
@@ -73,7 +74,9 @@ class RunSettings:
     limits: Limits = field(default_factory=Limits)
     retries: int = 0
     warn: Callable[[str], None] = lambda text: None
-    network: Callable[[str], Callable[[], Network]] = lambda mode: lambda: NONE if mode == "none" else HOST
+    network: Callable[[str, bool], Lent] = lambda mode, _: (
+        lambda: nullcontext(NONE if mode == "none" else HOST)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ class Step:
     inputs: Mapping[str, tuple[str, ...]]
     settings: RunSettings
     user: users.User
-    network: Callable[[], Network]
+    network: Lent
     targets: Targets
 
 
@@ -103,7 +106,7 @@ def prepare(
     settings: RunSettings,
 ) -> Step:
     """Look up whatever a RUN needs. Raises as `run`."""
-    network = settings.network(op.network)
+    network = settings.network(op.network, op.security == "insecure")
     view = store.view(layers)
     user = _user(op, view, vertex)
     targets = mount_targets(store, vertex, op, inputs, settings, view)
@@ -125,7 +128,7 @@ def entered(
         )  # fmt: skip
         folder = f"{work.path}/mounts"
         mounts = StepMounts(store, step.vertex, op, step.inputs, settings, folder, stack, cancel)
-        mounts.network = step.network()
+        mounts.network = stack.enter_context(step.network())
         env = _environment(op, step.user, settings, mounts.secret_variables())
         yield _spec(op, rootfs, step.user, env, mounts.all(step.targets), mounts.network.namespace, started)
 
