@@ -11,7 +11,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -40,6 +40,7 @@ FEW = {
 """Builds that an ordinary run takes of cases that have more: the image that the project ships, and
 those that differ in more than their target. Images of build stages are large, and `measure` takes
 long over them; what a target changes is in tests/conformance too."""
+CHOSEN = {} if ALL else FEW
 SIZED = ("fullstack", "go-web", "java-distroless", "node-multistage", "scratch-c")
 """Cases whose image `jettison size` is compared with."""
 
@@ -72,13 +73,13 @@ def mirror(session_folder: Path, base_images: Path) -> Iterator[str]:
 
 
 def measure(
-    case: str, tmp_path: Path, environment: dict[str, str], few: dict[str, list[str]] = FEW
+    case: str, tmp_path: Path, environment: dict[str, str], few: Mapping[str, list[str]] = CHOSEN
 ) -> dict[str, dict[str, object]]:
     """Run `measure` over one case, return its facts by build. It checks config, files and answers itself.
 
-    `few` says which builds an ordinary run takes.
+    `few` says which builds are taken of cases that have more.
     """
-    record, builds = tmp_path / "facts.json", few.get(case) if not ALL else None
+    record, builds = tmp_path / "facts.json", few.get(case)
     names = [f"{case}/{build}" for build in builds or REFERENCE[case]]
     command = f"{shlex.join([*COMMAND, 'build', '--progress', 'plain'])} {{flags}}"
     done = subprocess.run(
