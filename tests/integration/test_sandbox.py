@@ -208,6 +208,14 @@ def test_working_folder(sh: Shell) -> None:
     assert sh("pwd", cwd="/o").out == b"/o\n"
 
 
+def test_working_folder_of_somebody_else(sh: Shell, rootfs: Path) -> None:
+    (rootfs / "closed/below").mkdir(parents=True)
+    (rootfs / "closed").chmod(0o700)
+    result = sh("pwd; ls /closed || touch /o/kept-out", cwd="/closed/below", uid=1000, gid=1000)
+    assert result.out == b"/closed/below\n"
+    assert (rootfs / "o/kept-out").exists()
+
+
 def test_missing_runtime() -> None:
     sandbox = oci.choose("/no/such/runtime")
     assert "was not found" in sandbox.check()

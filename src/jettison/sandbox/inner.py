@@ -136,6 +136,14 @@ def execute(args: list[str], variables: dict[bytes, bytes]) -> NoReturn:
         raise OSError(error.errno, what) from None
 
 
+def go_to(folder: str) -> None:
+    """Make a folder the working folder; as root, for the step's user may be kept from it."""
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise OSError(error.errno, f"chdir to {folder}: {error.strerror}") from None
+
+
 def _apt_file() -> str:
     """Settings for apt, which insists on being another user once it has switched to it: it stays root."""
     path = "/dev/apt.conf"
@@ -165,11 +173,8 @@ def step(spec: dict[str, Any], waiting: int) -> NoReturn:
         open_terminal(waiting)
     for number in (_SIGPIPE, _SIGXFSZ):  # Python ignores these; a step must not inherit that
         call("signal", "signal", number, None)
+    go_to(spec["cwd"])
     become_user(spec, proc)
-    try:
-        os.chdir(spec["cwd"])
-    except OSError as error:
-        raise OSError(error.errno, f"chdir to {spec['cwd']}: {error.strerror}") from None
     variables = dict(os.fsencode(item).partition(b"=")[::2] for item in spec["env"])
     if spec["single_id"] and os.path.isdir("/etc/apt"):
         variables.setdefault(b"APT_CONFIG", _apt_file().encode())
