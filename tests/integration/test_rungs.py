@@ -98,6 +98,7 @@ PROBES = """\
 FROM busybox
 RUN echo secret > /secret && chmod 600 /secret; \\
     say() { name=$1; shift; "$@" > /dev/null 2>&1 && echo "= $name yes" || echo "= $name no"; }; \\
+    say finds-itself grep -q "[[:space:]]$(hostname)$" /etc/hosts; \\
     say proc test -e /proc/self/status; say first-process test $$ = 1; \\
     say own-host-name test "$(hostname)" = buildkitsandbox; say mounts mount -t tmpfs none /tmp; \\
     say filter grep -q "Seccomp:.2" /proc/self/status; say unshares unshare -m true; \\
@@ -107,12 +108,12 @@ RUN grep -q "NoNewPrivs:.0" /proc/self/status 2> /dev/null && echo "= gains-righ
     cat /secret > /dev/null 2>&1 && echo "= reads-what-is-root's yes"; true
 """
 
-APART = "proc first-process own-host-name filter"
+APART = "finds-itself proc first-process own-host-name filter"
 YES = dict.fromkeys(IN_A_NAMESPACE, f"{APART} gains-rights") | {
     ROOT: f"{APART} makes-devices gains-rights",
     NO_RUNTIME: f"{APART} makes-devices gains-rights",
     USER: f"{APART} makes-devices reads-what-is-root's",
-    CONFINED: "",
+    CONFINED: "finds-itself",
 }
 """What of it a step can do, by machine. "gains-rights" is for setuid programs; it takes /proc to tell."""
 

@@ -172,7 +172,11 @@ class StepMounts:
             self.stack.enter_context(self.store.lock(f"cache-run-{name}", cancel=self.cancel))
 
     def _hosts(self) -> str:
-        return network.hosts_text(self.op.hostname, self.op.hosts, self.network)
+        text = network.hosts_text(self.op.hostname, self.op.hosts, self.network)
+        if not self._overlay():
+            # A step in a chroot has this machine's name, which programs look up.
+            text += f"127.0.0.1\t{os.uname().nodename}\n"
+        return text
 
     def _resolv_conf(self) -> bytes:
         return network.resolv_text(self.settings.resolv_conf, self.network).encode()
