@@ -49,7 +49,7 @@ def machine() -> Iterator[Machine]:
 def rootfs(machine: Machine) -> Iterator[Path]:
     top = Path(tempfile.mkdtemp(dir=machine.home(USER)))
     root = make_rootfs(top / "rootfs")
-    for name in ("chown", "tar", "start-stop-daemon", "stat", "env", "tr", "ln", "cp", "cut"):
+    for name in ("chown", "tar", "start-stop-daemon", "stat", "env", "tr", "ln", "cp", "cut", "sed"):
         (root / "bin" / name).symlink_to("busybox")
     (root / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\nme:x:1000:1000::/:/bin/sh\n")
     (root / "etc/group").write_text("root:x:0:\nme:x:1000:\n")
@@ -97,10 +97,13 @@ def test_notes_are_as_exact_as_calls(machine: Machine, rootfs: Path) -> None:
     (sleep 9 & chown 1:1 /o; kill $!); chroot /a /bin/busybox chown 3:4 /b 2>/dev/null || echo no program
     cp /bin/busybox /a/; chroot /a /busybox chown 3:4 /b
     chroot /a /busybox sh -c 'cd /b; /busybox chown 2:2 ..'
+    echo x > /old; chown 3:3 /old; sed -i s/x/y/ /old
     """
     done = step(machine, rootfs, script)
     assert done.out.split("\n")[:-1] == ["755", "missing", "no folder", "taken", "no program"], done.text
     notes = {"a/b/f": b"8:6", "o": b"1:1", "a/b": b"3:4", "a": b"2:2"}
+    # The editor gave its file to root, as whose the old one was shown, before it had that one's name.
+    assert os.getxattr(rootfs / "old", OWNER).startswith(b"0:0:old")
     assert {name: os.getxattr(rootfs / name, OWNER) for name in notes} == notes
 
 

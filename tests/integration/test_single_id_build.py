@@ -47,7 +47,8 @@ COPY repository /repository
 RUN echo 'deb [trusted=yes] file:/repository ./' > /etc/apt/sources.list && rm -rf /etc/apt/sources.list.d \\
     && apt-get update && apt-get install -y jettison-tester
 RUN dpkg -r jettison-tester && dpkg -i /repository/tester.deb
-RUN useradd -m -u 1234 tester && su tester -c 'id -un' > /srv/who
+RUN sed -i s/o/O/ /srv/tester/owned && useradd -m -u 1234 tester \\
+    && chgrp shadow /etc/gshadow- && useradd other && su tester -c 'id -un' > /srv/who
 COPY --chown=tester:9 repository/Packages /srv/copied
 USER tester
 RUN echo "$(id -u) $(id -g) $HOME" > ~/me
@@ -102,6 +103,8 @@ def test_packages_and_owners(machine: Machine) -> None:
         assert owners["srv/copied"] == (1234, 9)
         assert owners["home/tester"] == owners["home/tester/me"] == (1234, 1234)
         assert owners["usr/bin/apt"] == (0, 0)
+        # useradd writes these anew, for the group that they had: one by another name, one where it is.
+        assert owners["etc/gshadow"] == owners["etc/gshadow-"] == (0, 42)
         device = members["srv/tester/device"]
         assert (device.ischr(), device.devmajor, device.devminor, device.mode) == (True, 1, 3, 0o640)
         me = tar.extractfile("home/tester/me")

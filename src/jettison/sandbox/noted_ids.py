@@ -86,14 +86,24 @@ class Place:
         """An O_PATH descriptor of one of the process's open files. Raises OSError."""
         return os.open(f"{self._folder}/fd/{number}", os.O_PATH | os.O_CLOEXEC, dir_fd=self._proc)
 
+    def name_of(self, number: int) -> bytes:
+        """The name of one of the process's open files, without its folder. Raises OSError."""
+        path = os.readlink(os.fsencode(f"{self._folder}/fd/{number}"), dir_fd=self._proc)
+        return os.path.basename(path)
+
     def readable(self, found: int) -> int:
         """The same file opened for reading."""
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
         return os.open(f"self/fd/{found}", flags, dir_fd=self._proc)
 
 
-def _chown(place: Place, found: int, uid: int, gid: int) -> None:
-    """Note the owner of a file or folder; other kinds of files can have no note. Closes `found`."""
+def _chown(place: Place, found: int, uid: int, gid: int, name: bytes = b"") -> None:
+    """Note the owner of a file or folder; other kinds of files can have no note. Closes `found`.
+
+    `name` is that of a file which is given to root while it is open. Who does that saw root as the owner of
+    an older file, whoever that is in truth, and wants the same for the new one: so a note of somebody else
+    stays, and without one the name is noted for the store (`store/upper.py`).
+    """
     try:
         mode = os.fstat(found).st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
@@ -103,8 +113,11 @@ def _chown(place: Place, found: int, uid: int, gid: int) -> None:
         os.close(found)
     try:
         before = _owner(file)
-        wanted = [new if new != 0xFFFFFFFF else old for new, old in zip((uid, gid), before, strict=True)]
-        os.setxattr(file, "user.jettison.owner", b"%d:%d" % tuple(wanted))
+        as_seen = bool(name) and stat.S_ISREG(mode)
+        if not (as_seen and before != (0, 0)):
+            wanted = [new if new != 0xFFFFFFFF else old for new, old in zip((uid, gid), before, strict=True)]
+            note = b"%d:%d" % tuple(wanted)
+            os.setxattr(file, "user.jettison.owner", note + b":" + name if as_seen else note)
         # As the kernel does: a program must not gain the rights of its new owner.
         dropped = stat.S_ISUID | (stat.S_ISGID if mode & stat.S_IXGRP else 0)
         if stat.S_ISREG(mode) and mode & dropped:
@@ -118,7 +131,7 @@ def _chown(place: Place, found: int, uid: int, gid: int) -> None:
 
 def _owner(file: int) -> tuple[int, int]:
     try:
-        uid, _, gid = os.getxattr(file, "user.jettison.owner").partition(b":")
+        uid, gid = os.getxattr(file, "user.jettison.owner").split(b":")[:2]
         return int(uid), int(gid)
     except (OSError, ValueError):
         return 0, 0
@@ -132,7 +145,8 @@ def _by_path(follow: bool) -> Callable[[Place, Arguments], None]:
 
 
 def _by_file(place: Place, words: Arguments) -> None:
-    _chown(place, place.open_file(words[0]), words[1], words[2])
+    found = place.open_file(words[0])
+    _chown(place, found, words[1], words[2], place.name_of(words[0]) if words[1:3] == (0, 0) else b"")
 
 
 def _by_folder(place: Place, words: Arguments) -> None:

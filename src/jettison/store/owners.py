@@ -25,7 +25,11 @@ from jettison.store.private import private
 from jettison.store.trees import TREES, tree_name, virtual
 
 OWNER = "user.jettison.owner"
-"""b"uid:gid" in decimal; without it a file of such a tree is root's."""
+"""b"uid:gid" in decimal; without it a file of such a tree is root's.
+
+b"0:0:NAME" if a step gave the open file to root while it had that name.
+"""
+_NAMED = b"0:0:"
 _DEVICE = "user.jettison.device"
 """b"char:major:minor" or b"block:…" on the empty file that stands for a device."""
 _MODE = "user.jettison.mode"
@@ -198,9 +202,18 @@ def is_note(attribute: str) -> bool:
 
 def noted(path: str) -> tuple[int, int] | None:
     """The owner that is noted on a file or folder; None where there is none that makes sense."""
-    user, _, group = _get(path, OWNER).partition(b":")
+    value = _get(path, OWNER)
+    if value.startswith(_NAMED):
+        return 0, 0
+    user, _, group = value.partition(b":")
     uid, gid = _number(user, 10, _LARGEST), _number(group, 10, _LARGEST)
     return None if uid is None or gid is None else (uid, gid)
+
+
+def name_when_given(path: str) -> str:
+    """The name that a file had when a step gave it to root by its open descriptor; "" if none did."""
+    value = _get(path, OWNER)
+    return os.fsdecode(value[len(_NAMED) :]) if value.startswith(_NAMED) else ""
 
 
 def owner_of(path: str, at: os.stat_result) -> tuple[int, int]:

@@ -92,7 +92,23 @@ def note_owners(tree: str, below: FileTree, maker: tuple[int, int]) -> None:
                     known = owners.noted(item.path)
                     if maker != (known or (0, 0)) and (maker[0] or known is None):
                         owners.note(item.path, *maker)
+                    elif known == (0, 0):
+                        was = _replaced(item, path, below)
+                        if was is not None:
+                            owners.note(item.path, was.uid, was.gid)
     owners.write_listing(tree, {path: owner for path, owner in listed.items() if owner != (0, 0)})
+
+
+def _replaced(item: os.DirEntry[str], path: str, below: FileTree) -> Node | None:
+    """The file whose place a new one took, written by a program that gave it the same owner.
+
+    So do `sed -i` and useradd: under another name the file is given to whom the old one seems to belong,
+    which is root while a step runs, and then renamed.
+    """
+    if owners.name_when_given(item.path) in ("", item.name):
+        return None
+    was = below.lookup(path)
+    return was if was is not None and was.kind == "file" else None
 
 
 def _owner_of_special(item: os.DirEntry[str], was: Node | None, maker: tuple[int, int]) -> tuple[int, int]:

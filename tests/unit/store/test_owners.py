@@ -191,7 +191,8 @@ def test_nobody_but_root_makes_a_device_of_a_file(store: Store, tmp_path: Path) 
 
 SCRIPT = """
 echo more >> kept; mv moved moved-here; echo new > new; mkdir newdir; chmod 700 dir; echo x > dir/in
-rm replaced; echo x > replaced; cp kept copy; mkdir told
+rm replaced; echo x > replaced; for name in edited written; do echo x > other; mv other $name; done
+cp kept copy; mkdir told
 rm link; ln -s other link; touch -h same; ln -s x fresh; chmod 600 pipe; mkfifo newpipe
 """
 
@@ -206,6 +207,7 @@ def test_whose_the_files_of_a_step_are(
     base = base_layer(
         store, member("dir", uid=5), member("kept", b"", uid=3, gid=4), member("moved", b"", uid=6), *links,
         member("pipe", type=tarfile.FIFOTYPE, uid=9), member("replaced", b"", uid=8), member("roots", b""),
+        member("edited", b"", uid=2, gid=3), member("written", b"", uid=2),
     )  # fmt: skip
     with store.new_work_dir() as work:
 
@@ -213,6 +215,9 @@ def test_whose_the_files_of_a_step_are(
             with mounted(store, [base.id], work.upper, work.work, overlay=overlay) as root:
                 subprocess.run(["sh", "-ec", SCRIPT + "echo x >> roots"], cwd=root, check=True)
                 os.setxattr(f"{root}/told", owners.OWNER, b"11:12")
+                # As the builder notes it of an open file.
+                os.setxattr(f"{root}/edited", owners.OWNER, b"0:0:other")
+                os.setxattr(f"{root}/written", owners.OWNER, b"0:0:written")
 
         private_mounts(inside)
         layer = store.layers.commit_upper(work.upper, [base.id], maker)
@@ -222,7 +227,10 @@ def test_whose_the_files_of_a_step_are(
         "kept": (3, 4), "moved": (0, 0), "moved-here": (6, 0), "dir": (5, 0), "same": (7, 0), "pipe": (9, 0),
         "roots": (0, 0),
         # In truth nobody but root gives anything away.
-        "told": maker if maker[0] else (11, 12), **dict.fromkeys(made, maker),
+        "told": maker if maker[0] else (11, 12),
+        "edited": maker if maker[0] else (2, 3),
+        "written": maker if maker[0] else (0, 0),
+        **dict.fromkeys(made, maker),
     }  # fmt: skip
     view = store.view([base.id, layer.id])
     for path, owner in found.items():
