@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NoReturn
 
 from jettison import kernel
@@ -148,14 +148,16 @@ def _maps(uid: int, gid: int) -> list[list[str]]:
     for path, own, flag in (("/etc/subuid", uid, "--add-subuids"), ("/etc/subgid", gid, "--add-subgids")):
         try:
             with open(path, encoding="utf-8", errors="replace") as file:
-                ranges = parse_ranges(file.read(), name, uid)
+                text = file.read()
         except OSError:
-            ranges = ()
+            text = ""
+        ranges = parse_ranges(text, name, uid)
         if not ranges:
+            start = first_free(text)
             raise SandboxError(
                 f"{path} gives the user {name} no subordinate ids",
-                hint=f"as root, add the line {name}:100000:65536 to {path}, "
-                f"or run: usermod {flag} 100000-165535 {name}",
+                hint=f"as root, add the line {name}:{start}:65536 to {path}, "
+                f"or run: usermod {flag} {start}-{start + 65535} {name}",
             )
         maps.append(map_arguments(own, ranges))
     return maps
@@ -163,13 +165,21 @@ def _maps(uid: int, gid: int) -> list[list[str]]:
 
 def parse_ranges(text: str, name: str, uid: int) -> tuple[Range, ...]:
     """A user's ranges in the text of /etc/subuid or /etc/subgid; lines go by name or number."""
-    ranges = []
+    return tuple(dict.fromkeys(found for owner, found in _lines(text) if owner in (name, str(uid))))
+
+
+def first_free(text: str) -> int:
+    """The first number behind all ranges of the text: users who share ids could use each other's files."""
+    return max([100_000, *(found.start + found.count for _, found in _lines(text))])
+
+
+def _lines(text: str) -> Iterator[tuple[str, Range]]:
+    """Each range with its owner's name or number."""
     for line in text.splitlines():
         owner, _, rest = line.strip().partition(":")
         start, _, count = rest.partition(":")
-        if owner in (name, str(uid)) and start.isdigit() and count.isdigit() and int(count) > 0:
-            ranges.append(Range(int(start), int(count)))
-    return tuple(dict.fromkeys(ranges))
+        if start.isdigit() and count.isdigit() and int(count) > 0:
+            yield owner, Range(int(start), int(count))
 
 
 def map_arguments(own: int, ranges: Sequence[Range]) -> list[str]:
