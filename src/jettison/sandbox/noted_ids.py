@@ -145,8 +145,8 @@ def _by_path(follow: bool) -> Callable[[Place, Arguments], None]:
 
 
 def _by_file(place: Place, words: Arguments) -> None:
-    found = place.open_file(words[0])
-    _chown(place, found, words[1], words[2], place.name_of(words[0]) if words[1:3] == (0, 0) else b"")
+    name = place.name_of(words[0]) if words[1:3] == (0, 0) else b""
+    _chown(place, place.open_file(words[0]), words[1], words[2], name)
 
 
 def _by_folder(place: Place, words: Arguments) -> None:
