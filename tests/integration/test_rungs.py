@@ -209,6 +209,23 @@ def test_files_are_the_same_where_nothing_runs(machine: Machine) -> None:
     assert "Dockerfile:9: RUN cannot be carried out here" in done.text
 
 
+@pytest.mark.parametrize("situation", [SUBORDINATE, SUBORDINATE_NO_RUNTIME, USER], ids=str)
+def test_ids_that_the_user_does_not_have(machine: Machine, situation: Situation) -> None:
+    context = machine.place / "beyond"
+    context.mkdir(exist_ok=True)
+    (context / "file").touch()
+    base = f"busybox=oci-layout://{machine.busybox()}"
+    for text, said in (
+        ("COPY --chown=8:70000 file /file\nRUN true", "belongs to 8:70000, and there is no group 70000"),
+        ("USER 70000:8\nRUN true", "USER 70000:8: there is no user 70000"),
+        ("RUN --mount=type=cache,target=/c,uid=70000 true", "mount belongs to 70000:0, and there is no"),
+    ):
+        (context / "Dockerfile").write_text(f"FROM busybox\n{text}\n")
+        done = machine.jettison(situation, "build", "--build-context", base, context)
+        assert done.code == (situation != USER), done.text
+        assert (said in done.err) == (situation != USER), done.err
+
+
 @pytest.mark.parametrize("situation", [ROOT, *BELOW], ids=str)
 def test_what_a_step_can_do(machine: Machine, situation: Situation) -> None:
     context = machine.place / "probes"

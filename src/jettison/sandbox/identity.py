@@ -48,11 +48,23 @@ _ALL = 4294967295
 """How many ids there are."""
 
 
-def mapped_ids() -> tuple[tuple[int, int, int], ...]:
-    """The lines of /proc/self/uid_map: the first id inside, the same one outside, how many."""
-    with open("/proc/self/uid_map", encoding="ascii") as file:
+def mapped_ids(kind: Literal["uid", "gid"] = "uid") -> tuple[tuple[int, int, int], ...]:
+    """The lines of /proc/self/uid_map or gid_map: the first id inside, the same one outside, how many."""
+    with open(f"/proc/self/{kind}_map", encoding="ascii") as file:
         rows = [line.split() for line in file]
     return tuple((int(inside), int(outside), int(count)) for inside, outside, count in rows)
+
+
+MORE_IDS = "add ids to this user's in /etc/subuid and /etc/subgid, or take --isolation single-id: it has any"
+
+
+def missing_id(uid: int, gid: int) -> str:
+    """Which of two ids there is not in this user namespace, such as "user 70000"; "" if it has both."""
+    kinds: tuple[tuple[Literal["uid", "gid"], str, int], ...] = (("uid", "user", uid), ("gid", "group", gid))
+    for kind, name, number in kinds:
+        if not any(first <= number < first + count for first, _, count in mapped_ids(kind)):
+            return f"{name} {number}"
+    return ""
 
 
 def settled(isolation: str) -> bool:

@@ -46,10 +46,30 @@ Item = TypeVar("Item", Entry, Node)
 # -- making
 
 
+def own(path: str | int, uid: int, gid: int, name: str, *, follow: bool = True) -> None:
+    """Give a file to somebody in truth. Raises StoreError, with its `name`, for whom there is not here."""
+    try:
+        os.chown(path, uid, gid, follow_symlinks=follow)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        from jettison.sandbox.identity import MORE_IDS, missing_id
+
+        missing = missing_id(uid, gid)
+        if not missing:
+            raise
+        raise StoreError(
+            f"{name} belongs to {uid}:{gid}, and there is no {missing} in this user namespace", hint=MORE_IDS
+        ) from error
+
+
 def give(path: str, uid: int, gid: int) -> None:
-    """Let a file or folder belong to somebody; where that is impossible it is noted, if it can be."""
+    """Let a file or folder belong to somebody; where that is impossible it is noted, if it can be.
+
+    Raises StoreError for somebody whom there is not here.
+    """
     if not virtual():
-        os.chown(path, uid, gid)
+        own(path, uid, gid, "a mount")
         return
     try:
         os.setxattr(path, OWNER, _owner(uid, gid))

@@ -123,7 +123,7 @@ class TreeBuilder:
         if self._virtual:
             owners.adorn(where, entry)
         else:
-            os.chown(where, entry.uid, entry.gid)
+            owners.own(where, entry.uid, entry.gid, repr(entry.path))
             os.chmod(where, entry.mode)
 
     def _make_link(self, where: str, entry: Entry) -> None:
@@ -159,7 +159,7 @@ class TreeBuilder:
                 owners.note_device(where, entry)
                 return
         if not self._virtual:
-            os.chown(where, entry.uid, entry.gid, follow_symlinks=False)
+            owners.own(where, entry.uid, entry.gid, repr(entry.path), follow=False)
         if entry.kind != "symlink":
             os.chmod(where, entry.mode)
         if entry.xattrs:
