@@ -216,6 +216,17 @@ def test_working_folder_of_somebody_else(sh: Shell, rootfs: Path) -> None:
     assert (rootfs / "o/kept-out").exists()
 
 
+def test_working_folder_by_a_link_of_proc(sh: Shell, rootfs: Path) -> None:
+    """What the sandbox itself has open, or where it is, may lead to all files of the machine."""
+    (rootfs / "way").symlink_to("/proc/self")
+    for link in ("way/cwd", *(f"way/fd/{number}" for number in range(3, 16))):
+        try:
+            result = sh("pwd -P; ls -d /proc/../way", cwd=f"/{link}")
+        except SandboxError:
+            continue
+        assert result.out == b"/\n/proc/../way\n", link
+
+
 def test_missing_runtime() -> None:
     sandbox = oci.choose("/no/such/runtime")
     assert "was not found" in sandbox.check()

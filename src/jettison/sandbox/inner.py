@@ -137,9 +137,14 @@ def execute(args: list[str], variables: dict[bytes, bytes]) -> NoReturn:
 
 
 def go_to(folder: str) -> None:
-    """Make a folder the working folder; as root, for the step's user may be kept from it."""
+    """Make a folder the working folder; as root, for the step's user may be kept from it.
+
+    It is the step's choice: /proc/self/fd/3 would be what is open here, and other links there lead to the
+    folders of other processes. None of these can be reached from the root, which the kernel tells.
+    """
     try:
         os.chdir(folder)
+        os.getcwd()
     except OSError as error:
         raise OSError(error.errno, f"chdir to {folder}: {error.strerror}") from None
 
@@ -175,6 +180,7 @@ def step(spec: dict[str, Any], waiting: int) -> NoReturn:
         call("signal", "signal", number, None)
     go_to(spec["cwd"])
     become_user(spec, proc)
+    os.close(proc)  # it leads out of the root, and the program's name is the step's choice too
     variables = dict(os.fsencode(item).partition(b"=")[::2] for item in spec["env"])
     if spec["single_id"] and os.path.isdir("/etc/apt"):
         variables.setdefault(b"APT_CONFIG", _apt_file().encode())

@@ -55,6 +55,7 @@ class Root:
 
     def enter_mount(self) -> None:
         """Go on with what has been mounted over the folder since."""
+        os.close(self.folder)
         self.folder = os.open(self.path, os.O_PATH | os.O_CLOEXEC)
 
     def open(self, target: str) -> int:
@@ -284,6 +285,7 @@ def set_up_root(spec: dict[str, Any]) -> None:
         call("read-only root", "mount", None, _of(place), None, MS_REMOUNT | MS_BIND | MS_RDONLY | kept, None)
         os.close(place)
     os.fchdir(root.folder)
+    os.close(root.folder)
     call("pivot_root", "pivot_root", b".", b".")
     call("leave the old root", "umount2", b".", _MNT_DETACH)
     os.chdir("/")
