@@ -39,9 +39,9 @@ exec crun "$@"
 """
 
 
-@pytest.fixture(params=["crun", "runc"])
-def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    name, _, unfiltered = str(request.param).partition("-")
+def runtime_of(kind: str, tmp_path: Path) -> str:
+    """A runtime as --runtime takes it."""
+    name, _, unfiltered = kind.partition("-")
     if not shutil.which(name):
         pytest.skip(f"{name} is not installed")
     if not unfiltered:
@@ -50,6 +50,19 @@ def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     script.write_text(UNFILTERED)
     script.chmod(0o755)
     return str(script)
+
+
+@pytest.fixture(params=["crun", "runc"])
+def runtime(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return runtime_of(request.param, tmp_path)
+
+
+@pytest.fixture(params=["crun", "runc", "builtin"])
+def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
+    """The option that chooses what runs the steps."""
+    if request.param == "builtin":
+        return ["--isolation", "builtin"]
+    return ["--runtime", runtime_of(request.param, tmp_path)]
 
 
 def ran(jettison: Jettison, project: Project, text: str, *words: str) -> Done:
@@ -64,8 +77,10 @@ def reached(done: Done) -> list[str]:
     return re.findall(r"^#\d+ [\d.]+ (GOT.*)", done.text, re.M)
 
 
-@pytest.mark.parametrize("runtime", ["crun", "crun-unfiltered", "runc"], indirect=True)
-def test_devices_stay_shut_wherever_they_are_made(jettison: Jettison, project: Project, runtime: str) -> None:
+@pytest.mark.parametrize("sandbox", ["crun", "crun-unfiltered", "runc", "builtin"], indirect=True)
+def test_devices_stay_shut_wherever_they_are_made(
+    jettison: Jettison, project: Project, sandbox: list[str]
+) -> None:
     """A node of any device can be made, as images may hold it, but opening it would be to read the disk."""
     text = """FROM busybox AS made
 RUN mknod /zero c 1 5
@@ -86,11 +101,11 @@ umount /dev/null 2>/dev/null && echo GOT umount
 true
 END
 """
-    ran(jettison, project, text, "--runtime", runtime)
+    ran(jettison, project, text, *sandbox)
 
 
 def test_the_devices_that_there_are_work_and_stay_as_they_are(
-    jettison: Jettison, project: Project, runtime: str
+    jettison: Jettison, project: Project, sandbox: list[str]
 ) -> None:
     """They are those of this machine: a step may use them and change nothing about them."""
     text = """FROM busybox
@@ -107,12 +122,12 @@ RUN rm -rf /dev; mkdir /dev; mknod /dev/null c 1 3; chmod 666 /dev/null; true
         return [(at.st_mode, at.st_uid, at.st_gid, at.st_rdev, at.st_ctime > 1) for at in found]
 
     before = devices()
-    ran(jettison, project, text, "--runtime", runtime)
+    ran(jettison, project, text, *sandbox)
     assert devices() == before
 
 
 def test_nothing_of_the_builder_is_open_or_in_sight(
-    jettison: Jettison, project: Project, runtime: str, canary: Path, tmp_path: Path
+    jettison: Jettison, project: Project, sandbox: list[str], canary: Path, tmp_path: Path
 ) -> None:
     """Descriptors, folders, processes, environment, credentials, the store: by /proc and by name."""
     (tmp_path / ".docker").mkdir()
@@ -137,7 +152,7 @@ END
     with victim:
         secrets = {"HOME": str(tmp_path), "CI_TOKEN": CANARY, "JETTISON_DEBUG": "1"}
         done = jettison(
-            "build", "--progress", "plain", "--runtime", runtime, project(dockerfile=text), env=secrets
+            "build", "--progress", "plain", *sandbox, project(dockerfile=text), env=secrets
         )
         assert victim.poll() is None
         victim.kill()
@@ -146,18 +161,20 @@ END
     assert CANARY not in done.text
 
 
-@pytest.mark.parametrize("folder", ["/proc/self/fd/8", "/proc/self/fd/7/../../..", "/proc/1/root/.."])
+@pytest.mark.parametrize(
+    "folder", ["/proc/self/fd/8", "/proc/self/fd/3", "/proc/self/fd/7/../../..", "/proc/1/root/.."]
+)
 def test_a_working_folder_by_way_of_a_descriptor(
-    jettison: Jettison, project: Project, runtime: str, canary: Path, folder: str
+    jettison: Jettison, project: Project, sandbox: list[str], canary: Path, folder: str
 ) -> None:
-    """The runtime's descriptors as a working folder (CVE-2024-21626): none, or one of the container."""
+    """The sandbox's descriptors as a working folder (CVE-2024-21626): none, or one of the container."""
     base = f"FROM busybox\nENV D={folder}\nWORKDIR $D\n"
     text = f"{base}RUN cat ../../../../../..{canary}/secret ../../..{canary}/secret .{canary}/secret; true\n"
-    done = jettison("build", "--progress", "plain", "--runtime", runtime, project(dockerfile=text))
+    done = jettison("build", "--progress", "plain", *sandbox, project(dockerfile=text))
     assert CANARY not in done.text and "Traceback" not in done.text and "internal error" not in done.text
 
 
-def test_the_kernel_is_not_touched(jettison: Jettison, project: Project, runtime: str) -> None:
+def test_the_kernel_is_not_touched(jettison: Jettison, project: Project, sandbox: list[str]) -> None:
     text = """FROM busybox
 RUN <<'END'
 for f in /proc/sys/kernel/core_pattern /proc/sys/kernel/modprobe /proc/sysrq-trigger \\
@@ -180,7 +197,7 @@ dmesg 2>/dev/null | head -1 | grep . && echo GOT dmesg
 true
 END
 """
-    ran(jettison, project, text, "--runtime", runtime)
+    ran(jettison, project, text, *sandbox)
 
 
 def test_the_runtime_cannot_be_overwritten(
@@ -202,7 +219,7 @@ RUN ["/own", "--version"]
 
 
 def test_links_of_mounts_lead_nowhere_outside(
-    jettison: Jettison, project: Project, runtime: str, canary: Path
+    jettison: Jettison, project: Project, sandbox: list[str], canary: Path
 ) -> None:
     """Sources and targets of mounts by way of links: of a stage, of the image, of a cache filled before."""
     text = f"""FROM busybox AS s
@@ -220,12 +237,12 @@ RUN --mount=type=cache,id=../../../../..{canary},target=/c --mount=type=tmpfs,ta
     sh -c 'cat /c/l/secret /c/u/secret; touch /c/l/x/in /c/l/out /c/u/y/in';true
 RUN --mount=type=tmpfs,target=/w/p/new touch /w/p/new/in; true
 """
-    done = jettison("build", "--progress", "plain", "--runtime", runtime, project(dockerfile=text))
+    done = jettison("build", "--progress", "plain", *sandbox, project(dockerfile=text))
     assert CANARY not in done.text and "Traceback" not in done.text and "internal error" not in done.text
     for source in ("/d/l", "/up", "/magic", "/d/l/secret", "/../../../.." + str(canary)):
         above = text.partition("FROM filled")[0]
         one = f"{above}RUN --mount=from=s,source={source},target=/m cat /m/secret /m\n"
-        done = jettison("build", "--progress", "plain", "--runtime", runtime, project(dockerfile=one))
+        done = jettison("build", "--progress", "plain", *sandbox, project(dockerfile=one))
         assert done.code == 1 and CANARY not in done.text and "internal error" not in done.text
         assert "not found" in done.err
 

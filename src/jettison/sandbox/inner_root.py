@@ -257,8 +257,9 @@ def parts(spec: dict[str, Any]) -> list[Part]:
         out.append(Part("bind", "/sys", "/sys", QUIET | MS_RDONLY))
     else:
         out.append(Part("sysfs", "/sys", flags=QUIET | (0 if spec["privileged"] else MS_RDONLY)))
+    shut = 0 if spec["privileged"] else MS_NODEV
     for kind, target, source, read_only, data in spec["mounts"]:
-        extra = MS_NOSUID | MS_NODEV if kind == "tmpfs" else 0
+        extra = MS_NOSUID | MS_NODEV if kind == "tmpfs" else shut
         out.append(Part(kind, target, source, extra | (MS_RDONLY if read_only else 0), data))
     out += [Part("mask", path) for path in spec["masked"]]
     out += [Part("read-only", path) for path in spec["read_only_paths"]]
