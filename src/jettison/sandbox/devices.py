@@ -33,7 +33,8 @@ from jettison.sandbox.seccomp import (
     packed,
 )
 
-_HARMLESS = ("null", "zero", "full", "tty", "random", "urandom")
+DEVICES = tuple(f"/dev/{name}" for name in ("null", "zero", "full", "tty", "random", "urandom"))
+"""The harmless ones."""
 
 _HEARD = ("-c", 'cat >/dev/null; exec "$@"', "shutting")
 """A shell that goes on once it has read its input: a runtime cannot start a step whose hook has not.
@@ -100,10 +101,7 @@ def device_mounts() -> list[dict[str, Any]]:
     Read-only: a device may be written to all the same, but its owner and mode, which are the host's, stay.
     """
     options = ["bind", "ro", "nosuid", "noexec"]
-    return [
-        {"destination": f"/dev/{name}", "type": "bind", "source": f"/dev/{name}", "options": options}
-        for name in _HARMLESS
-    ]
+    return [{"destination": path, "type": "bind", "source": path, "options": options} for path in DEVICES]
 
 
 def shutting(rootfs: str, shell: str, mount: str) -> tuple[str, ...]:

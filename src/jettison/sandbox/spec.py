@@ -9,7 +9,7 @@ from typing import Any
 
 from jettison.errors import SandboxError
 from jettison.sandbox.base import Mount, ProcessSpec
-from jettison.sandbox.devices import device_mounts
+from jettison.sandbox.devices import DEVICES, device_mounts
 from jettison.sandbox.network import DEFAULT_HOSTNAME
 from jettison.sandbox.seccomp import RAW_FILTER, raw_program, rules
 
@@ -70,7 +70,8 @@ def config_json(
     linux: dict[str, Any] = {"namespaces": namespaces}
     if not spec.privileged:
         linux["maskedPaths"] = list(MASKED)
-        linux["readonlyPaths"] = list(READ_ONLY)
+        # In a user namespace runtimes take the machine's devices, over what `mounts` says of them.
+        linux["readonlyPaths"] = [*READ_ONLY, *(DEVICES if user_namespace else ())]
         if seccomp:
             linux["seccomp"] = rules()
     document: dict[str, Any] = {
