@@ -26,7 +26,7 @@ def test_it_says_what_it_would_do_but_no_secret(tmp_path: Path) -> None:
     for line in (
         "namespaces: mount pid ipc uts cgroup network",
         "proc on /proc (nosuid,nodev,noexec)",
-        "bind on /o from /src (ro)",
+        "bind on /o from /src (ro,nodev)",
         "tmpfs on /t (nosuid,nodev,mode=700,size=4096)",
         "mask on /proc/kcore",
         "in /: ['/bin/sh', '-c', 'x']",
