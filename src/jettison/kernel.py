@@ -51,6 +51,7 @@ _AT_FDCWD = -100
 _AT_SYMLINK_NOFOLLOW = 0x100
 _RENAME_EXCHANGE = 2
 _STATX_BTIME = 0x800
+_OPENAT2, _NO_MAGIC_LINKS = 437, 0x02
 
 _CGROUPS = "/sys/fs/cgroup"
 _ASIDE = "/sys/kernel"
@@ -144,6 +145,23 @@ def birth_ns(path: str) -> int:
     (mask,) = struct.unpack_from("I", answer)
     seconds, ns = struct.unpack_from("qI", answer, 80)
     return seconds * 10**9 + ns if mask & _STATX_BTIME else 0
+
+
+def open_by_names(path: str, flags: int, mode: int = 0) -> int:
+    """Open a file, but by no link of /proc, which leads anywhere whatever the root is. Not inherited.
+
+    Raises OSError: ELOOP for such a link, ENOSYS before Linux 5.6.
+    """
+    import ctypes
+    import struct
+
+    how = struct.pack("QQQ", flags | os.O_CLOEXEC, mode, _NO_MAGIC_LINKS)
+    numbers = (_OPENAT2, _AT_FDCWD, os.fsencode(path), how, len(how))
+    words = [ctypes.c_long(item) if isinstance(item, int) else item for item in numbers]
+    found: int = _libc().syscall(*words)
+    if found < 0:
+        raise _fail(path)
+    return found
 
 
 def write_back(descriptor: int) -> None:

@@ -14,13 +14,16 @@ import pytest
 
 from tests.conftest import Done
 from tests.integration.containers import BUSYBOX, make_rootfs
-from tests.integration.situations import STRANGER, TOOLS, USER, Machine
+from tests.integration.situations import STRANGER, TOOLS, USER, Machine, Situation
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="becoming an ordinary user needs root"),
     pytest.mark.skipif(not os.path.exists(BUSYBOX), reason="needs /bin/busybox (package busybox-static)"),
     pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=f"needs {', '.join(TOOLS)}"),
 ]
+
+MASKED = Situation("user-in-a-container", "single-id", uid=STRANGER, masked=True)
+"""Here a step sees the outer /proc."""
 
 OWNER, DEVICE = "user.jettison.owner", "user.jettison.device"
 
@@ -61,10 +64,17 @@ def rootfs(machine: Machine) -> Iterator[Path]:
 
 
 def step(
-    machine: Machine, rootfs: Path, script: str, uid: int = 0, gid: int = 0, network: str = "host"
+    machine: Machine,
+    rootfs: Path,
+    script: str,
+    uid: int = 0,
+    gid: int = 0,
+    network: str = "host",
+    situation: Situation = USER,
 ) -> Done:
     python = f"{machine.place}/python/bin/python3"
-    return machine.run(USER, python, "-c", STEP, rootfs, rootfs.parent / "work", network, uid, gid, script)
+    words = (python, "-c", STEP, rootfs, rootfs.parent / "work", network, uid, gid, script)
+    return machine.run(situation, *words)
 
 
 def test_what_package_managers_do(machine: Machine, rootfs: Path) -> None:
@@ -98,28 +108,32 @@ def test_notes_are_as_exact_as_calls(machine: Machine, rootfs: Path) -> None:
     cp /bin/busybox /a/; chroot /a /busybox chown 3:4 /b
     chroot /a /busybox sh -c 'cd /b; /busybox chown 2:2 ..'
     echo x > /old; chown 3:3 /old; sed -i s/x/y/ /old
+    ln -s /dev/stderr /log; chown 4 /dev/stdout && chown 6:6 /log 2>>/errors || echo no open file
     """
     done = step(machine, rootfs, script)
     assert done.out.split("\n")[:-1] == ["755", "missing", "no folder", "taken", "no program"], done.text
-    notes = {"a/b/f": b"8:6", "o": b"1:1", "a/b": b"3:4", "a": b"2:2"}
+    notes = {"a/b/f": b"8:6", "o": b"1:1", "a/b": b"3:4", "a": b"2:2", "errors": b"6:6"}
     # The editor gave its file to root, as whose the old one was shown, before it had that one's name.
     assert os.getxattr(rootfs / "old", OWNER).startswith(b"0:0:old")
     assert {name: os.getxattr(rootfs / name, OWNER) for name in notes} == notes
 
 
-def test_nothing_outside_is_noted(machine: Machine, rootfs: Path) -> None:
+@pytest.mark.parametrize("situation", [USER, MASKED], ids=str)
+def test_nothing_outside_is_noted(machine: Machine, rootfs: Path, situation: Situation) -> None:
     outside = rootfs.parent / "outside"
     outside.touch()
     os.chown(outside, STRANGER, STRANGER)
     script = f"""
-    mkdir -p /{rootfs.parent.name}; ln -s {outside} /link; ln -s ../../../../../../..{outside} /o/far
+    mkdir -p /{rootfs.parent.name}; ln -s {outside} /link; ln -s /proc/self /way
+    ln -s ../../../../../../..{outside} /o/far
     for path in /link /o/far ../outside ../../outside /proc/self/root/../outside /proc/1/root/../outside \
-        /proc/self/cwd/../outside {outside}
+        /proc/self/cwd/../outside {outside} /proc/self/root{outside} \
+        /way/root{outside} /proc/1/cwd{outside}
     do chown 1:1 $path; mknod $path-device c 1 3; done; cd /o; chown 1:1 ../../outside; mknod ../../new c 1 3
     echo end
     """
     before = sorted(os.listdir(rootfs.parent))
-    done = step(machine, rootfs, script)
+    done = step(machine, rootfs, script, situation=situation)
     assert done.out == "end\n", done.text
     assert sorted(os.listdir(rootfs.parent)) == before
     assert os.listxattr(outside) == []

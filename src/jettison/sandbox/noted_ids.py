@@ -4,14 +4,18 @@ The kernel holds a call until this process has answered it. The answer is a succ
 root would be one, and the file gets an extended attribute that says whose it is (`user.jettison.owner`), or
 which device (`user.jettison.device`, on an empty file), for the store to read. Only files in the step's own
 root filesystem can be named: paths are resolved as the kernel would do for the step, by a thread that has
-gone to the step's root.
+gone to the step's root. It follows no link of /proc that leads to an open file, a root or a working folder:
+in an outer /proc those are this process's. A call by way of one only seems to succeed, as do all of them
+before Linux 5.6.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import os
+import re
 import select
 import socket
 import stat
@@ -25,17 +29,25 @@ from jettison.sandbox.seccomp import AUDIT
 _RECEIVE, _SEND, _STILL_VALID = 0xC0502100, 0xC0182101, 0x40082102
 _AT_FDCWD, _AT_NO_FOLLOW, _AT_EMPTY_PATH = -100, 0x100, 0x1000
 _LONGEST_PATH = 4096
+_UNKNOWN = (errno.ELOOP, errno.ENOSYS)
+"""What is said of a path that goes by way of such a link, and of all paths where nobody can tell."""
 _KINDS = {stat.S_IFCHR: b"char", stat.S_IFBLK: b"block"}
+
+_OWN_FILE = re.compile(r"/(?:proc/self|dev)/fd/(\d{1,9})")
 
 Arguments = tuple[int, ...]
 
 
 class Place:
-    """Finds what a process means by a path. `proc` is our own /proc, `folder` that of the process in it."""
+    """Finds what a process means by a path. `proc` is our own /proc.
 
-    def __init__(self, proc: int, pid: int) -> None:
+    `check` raises OSError when the process has ended: its number may be another one's then.
+    """
+
+    def __init__(self, proc: int, pid: int, check: Callable[[], None]) -> None:
         self._proc = proc
         self._folder = f"{pid}"
+        self._check = check
 
     def text(self, address: int) -> str:
         """The path at an address of the process's memory. Raises OSError."""
@@ -51,6 +63,7 @@ class Place:
                 data += more
         finally:
             os.close(memory)
+        self._check()
         path, end, _ = data.partition(b"\0")
         if not end:
             raise OSError(errno.ENAMETOOLONG, "path")
@@ -75,6 +88,7 @@ class Place:
             os.close(root)
             raise
         try:
+            self._check()
             os.fchdir(root)
             os.chroot(".")
             os.fchdir(here)
@@ -84,7 +98,13 @@ class Place:
 
     def open_file(self, number: int) -> int:
         """An O_PATH descriptor of one of the process's open files. Raises OSError."""
-        return os.open(f"{self._folder}/fd/{number}", os.O_PATH | os.O_CLOEXEC, dir_fd=self._proc)
+        found = os.open(f"{self._folder}/fd/{number}", os.O_PATH | os.O_CLOEXEC, dir_fd=self._proc)
+        try:
+            self._check()
+        except OSError:
+            os.close(found)
+            raise
+        return found
 
     def name_of(self, number: int) -> bytes:
         """The name of one of the process's open files, without its folder. Raises OSError."""
@@ -164,7 +184,25 @@ def _by_folder(place: Place, words: Arguments) -> None:
 def _look_up(place: Place, folder: int, address: int, follow: bool) -> int:
     path = place.text(address)
     place.enter(_AT_FDCWD if path.startswith("/") else folder)
-    return os.open(path, os.O_PATH | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
+    try:
+        return kernel.open_by_names(path, os.O_PATH | (0 if follow else os.O_NOFOLLOW))
+    except OSError:
+        own = _own_file(path) if follow else None
+        if own is None:
+            raise
+    return place.open_file(own)
+
+
+def _own_file(path: str) -> int | None:
+    """Which of its open files a process means by a path, as by /dev/stdout or a log that is a link to it."""
+    for _ in range(8):
+        if found := _OWN_FILE.fullmatch(path):
+            return int(found[1])
+        try:
+            path = os.path.join(os.path.dirname(path), os.readlink(path))
+        except OSError:
+            break
+    return None
 
 
 def _node(place: Place, words: Arguments) -> None:
@@ -176,7 +214,7 @@ def _node_at(place: Place, words: Arguments) -> None:
     mode, device = words[2], words[3]
     path, umask = place.text(words[1]), place.umask()
     place.enter(_AT_FDCWD if path.startswith("/") else _signed(words[0]))
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    file = kernel.open_by_names(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         os.fchmod(file, stat.S_IMODE(mode) & ~umask)
         numbers = (_KINDS[stat.S_IFMT(mode)], os.major(device), os.minor(device))
@@ -253,8 +291,7 @@ def _answer_one(asked: int, proc: int) -> None:
     home = os.open("/", os.O_PATH | os.O_CLOEXEC)
     try:
         machine = next(key for key, value in AUDIT.items() if value == architecture)
-        place = Place(proc, pid)
-        fcntl.ioctl(asked, _STILL_VALID, struct.pack("Q", number))
+        place = Place(proc, pid, functools.partial(_still_asked, asked, number))
         addresses = 1 << (32 if machine == "i386" else 64)
         action = {**NOTED[machine], **NODES[machine]}[name]
         path_at = 1 if action in (_by_folder, _node_at) else 0
@@ -265,6 +302,8 @@ def _answer_one(asked: int, proc: int) -> None:
     except Exception as error:
         # Whatever went wrong: its caller waits.
         problem = (error.errno if isinstance(error, OSError) else 0) or errno.EPERM
+        if problem in _UNKNOWN:
+            problem = 0
     finally:
         os.fchdir(home)
         os.chroot(".")
@@ -273,6 +312,11 @@ def _answer_one(asked: int, proc: int) -> None:
         fcntl.ioctl(asked, _SEND, struct.pack("Qqii", number, 0, -problem, 0))
     except OSError:
         pass  # it was killed meanwhile
+
+
+def _still_asked(asked: int, number: int) -> None:
+    """Raises OSError if the caller has ended."""
+    fcntl.ioctl(asked, _STILL_VALID, struct.pack("Q", number))
 
 
 class Notary:
