@@ -179,10 +179,8 @@ def run(
         except OSError as error:
             raise _not_run(error, vertex, store.root) from error
         except SandboxError as error:
-            missing = _nobody(op, step.user)
-            if missing is None:
-                raise
-            raise missing from error
+            _refuse_nobody(op, step.user, error)
+            raise
         if status != 0:
             from jettison.executor import failed
 
@@ -234,15 +232,15 @@ def _not_run(error: OSError, vertex: Vertex, root: str) -> JettisonError:
     return SandboxError(f"{vertex.name}: {error.strerror or error}", location=vertex.location)
 
 
-def _nobody(op: RunOp, user: users.User) -> SandboxError | None:
-    """The error for a user whom there is not in this user namespace, if that may be why nothing ran."""
+def _refuse_nobody(op: RunOp, user: users.User, problem: SandboxError) -> None:
+    """Raise SandboxError if the problem may be that this user namespace has no such user."""
     from jettison.sandbox.identity import MORE_IDS, missing_id
     from jettison.store.trees import virtual
 
     missing = "" if virtual() else missing_id(user.uid, user.gid)
-    if not missing:
-        return None
-    return SandboxError(f"USER {op.user}: there is no {missing} in this user namespace", hint=MORE_IDS)
+    if missing:
+        text = f"USER {op.user}: there is no {missing} in this user namespace"
+        raise SandboxError(text, hint=MORE_IDS) from problem
 
 
 def _user(op: RunOp, view: FileTree, vertex: Vertex) -> users.User:
