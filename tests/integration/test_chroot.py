@@ -198,12 +198,16 @@ def test_shared_folder_is_written_through(sh: Shell, rootfs: Path, tmp_path: Pat
     before = state(rootfs)
     script = """
     cd /cache; echo more >> change; echo other > new; mv new replace; rm drop; rm -r old
+    test ! -e device && echo x > hidden
     mkdir -p fresh/deep; echo x > fresh/deep/x; ln -s nowhere link; chmod 600 keep
     """
+    os.mknod(cache / "device", stat.S_IFCHR | 0o666, os.makedev(1, 5))
     sh(script, mounts=(Mount("bind", "/cache", str(cache)),), args=("/bin/busybox", "sh", "-c", script))
+    assert (cache / "device").is_char_device()
     found = {str(p.relative_to(cache)): p.read_text() for p in cache.rglob("*") if p.is_file()}
     assert found == {
         "keep": "keep", "change": "changemore\n", "replace": "other\n", "fresh/deep/x": "x\n",
+        "hidden": "x\n",
     }  # fmt: skip
     assert os.readlink(cache / "link") == "nowhere" and (cache / "keep").stat().st_mode & 0o777 == 0o600
     assert state(rootfs) == before

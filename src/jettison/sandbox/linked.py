@@ -56,13 +56,18 @@ class LinkedFolder:
                     _dress(_by_number(there), f"{self.copy}/{folder}")
 
     def _put(self, path: str, name: str, there: int) -> bool:
-        """Link one file. True: it is a folder, which is made."""
+        """Link one file. True: it is a folder, which is made.
+
+        A device stays where it is, and out of sight: nothing would keep a step from opening it.
+        """
         copy = f"{self.copy}/{path}"
         at = os.lstat(name, dir_fd=there)
         if stat.S_ISDIR(at.st_mode):
             os.mkdir(copy, 0o700)
             self._begun[path] = _Begun(os.lstat(copy).st_ino, at.st_ino, folder=True)
             return True
+        if stat.S_ISCHR(at.st_mode) or stat.S_ISBLK(at.st_mode):
+            return False
         try:
             os.link(name, copy, src_dir_fd=there, follow_symlinks=False)
             self._begun[path] = _Begun(at.st_ino, at.st_ino)
