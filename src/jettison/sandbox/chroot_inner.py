@@ -23,6 +23,7 @@ import errno
 import fcntl
 import json
 import os
+import select
 import signal
 import stat
 import struct
@@ -320,23 +321,21 @@ def _answer(child: _socket.socket, root: str, uid: int, gid: int) -> None:
     if not rights:
         return
     (asked,) = array.array("i", rights[0][2])
-    while True:
+    poll = select.poll()
+    poll.register(asked, select.POLLIN)
+    while poll.poll() == [(asked, select.POLLIN)]:  # else nobody is left who could ask
         call = bytearray(80)
         try:
             fcntl.ioctl(asked, _RECEIVE, call)
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.EINTR):
-                continue  # who asked was killed meanwhile
-            return
-        try:
-            length = _own_file(asked, call, root)
-        except Exception:  # whatever it is, who asked must not wait for ever
-            length = None
-        answer = struct.pack("8sqiI", call[:8], length or 0, 0, _CONTINUE if length is None else 0)
-        try:
+            try:
+                length = _own_file(asked, call, root)
+            except Exception:  # whatever it is, who asked must not wait for ever
+                length = None
+            answer = struct.pack("8sqiI", call[:8], length or 0, 0, _CONTINUE if length is None else 0)
             fcntl.ioctl(asked, _SEND, answer)
         except OSError:
-            pass
+            pass  # who asked was killed meanwhile
+    os.close(asked)
 
 
 def _own_file(asked: int, call: bytearray, root: str) -> int | None:

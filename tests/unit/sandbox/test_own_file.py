@@ -31,10 +31,13 @@ def asked(ask: Callable[[], bytes]) -> bytes:
     os.close(tells)
     theirs.close()
     words = (ours, ROOT, os.getuid(), os.getgid())
-    threading.Thread(target=chroot_inner._answer, args=words, daemon=True).start()
+    answering = threading.Thread(target=chroot_inner._answer, args=words, daemon=True)
+    answering.start()
     with open(hears, "rb") as pipe:
         answer = pipe.read()
     os.waitpid(child, 0)
+    answering.join(10)
+    assert not answering.is_alive(), "nobody is left to ask, and it goes on"
     return answer
 
 
