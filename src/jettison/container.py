@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Literal
 
@@ -84,7 +84,7 @@ def run(
         read_file(view, "etc/group"),
     )
     hostname = request.hostname or os.uname().nodename
-    places, stubs = _places(request.volumes, view)
+    places, stubs = _places(request.volumes, config.config.get("Volumes") or (), view)
     spec = ProcessSpec(
         rootfs="",
         args=args,
@@ -222,13 +222,20 @@ def layer_ids(store: Store, config: ImageConfig) -> list[str]:
     return out
 
 
-def _places(volumes: Sequence[Volume], view: FileTree) -> tuple[dict[str, str], list[Stub]]:
-    """Where things get mounted, behind the image's symlinks; and which of those places must be made."""
+def _places(
+    volumes: Sequence[Volume], declared: Iterable[str], view: FileTree
+) -> tuple[dict[str, str], list[Stub]]:
+    """Where things get mounted, behind the image's symlinks; and which of those places must be made.
+
+    The volumes that an image has `declared` are folders, though nothing is mounted there.
+    """
     wanted: list[tuple[str, Literal["file", "dir"]]] = [(f"/{name}", "dir") for name in _RUNTIME_FOLDERS]
     wanted += [("/etc/resolv.conf", "file"), ("/etc/hosts", "file"), ("/etc/hostname", "file")]
     for volume in volumes:
         folder = not volume.source or os.path.isdir(volume.source)
         wanted.append((volume.target, "dir" if folder else "file"))
+    given = {volume.target.rstrip("/") for volume in volumes}
+    wanted += [(path, "dir") for path in declared if path.rstrip("/") not in given]
     places: dict[str, str] = {}
     stubs: list[Stub] = []
     covered = [f"{name}/" for name in _RUNTIME_FOLDERS]

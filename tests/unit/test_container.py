@@ -108,6 +108,15 @@ def test_volumes_variables_and_folders(jettison: Any, tmp_path: Path) -> None:
 
 
 @root_only
+def test_declared_volumes_are_folders(jettison: Any, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nVOLUME /var/x /var/x/y /etc ../out /file\n")
+    (tmp_path / "file").write_text("content")
+    jettison.ok("build", "-t", "declared", tmp_path)
+    words = ("run", "-v", f"{tmp_path}/file:/file", "declared", "sh", "-c")
+    assert jettison.ok(*words, "touch /var/x/y/f && test -d /out && cat /file").out == "content"
+
+
+@root_only
 def test_what_a_container_writes_is_gone(jettison: Any) -> None:
     jettison.ok("run", "busybox", "touch", "/mark")
     assert jettison("run", "busybox", "test", "-e", "/mark").code == 1
