@@ -20,7 +20,7 @@ demo: setup
 
 test: setup lint
 	$(BIN)/python -m tests.bases --cache $$($(BIN)/python -m tests.needed)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=15
 
 lint: setup
 	$(BIN)/ruff check .

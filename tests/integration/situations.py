@@ -137,6 +137,7 @@ class Machine:
             if not path.exists():
                 before = Path("/etc", path.name).read_text() if path.name in ("passwd", "group") else ""
                 path.write_text(f"{before}{lines[path.name]}\n")
+            Path("/etc", path.name).touch()
         return paths
 
     def _entered(self, situation: Situation) -> list[str]:

@@ -98,18 +98,15 @@ def accounts() -> Iterator[None]:
 
 
 def give_ids(path: Path, own: str) -> None:
-    """Put the line with our user's subordinate ids, or none, into a file; a file with none at all goes."""
+    """Put the line with our user's subordinate ids, or none, into a file."""
     with accounts():
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        path.touch(mode=0o644)
+        lines = path.read_text().splitlines(keepends=True)
         text = "".join(line for line in lines if not line.startswith(f"{NAME}:")) + own
-        if text:
-            # Whole at any moment: builds of other tests read it.
-            fresh = path.with_name(f"{path.name}.{NAME}")
-            fresh.write_text(text)
-            fresh.chmod(0o644)
-            fresh.replace(path)
-        else:
-            path.unlink(missing_ok=True)
+        # In place: where other tests have mounted something over it, another file would end that.
+        with path.open("r+") as file:
+            file.write(text)
+            file.truncate()
 
 
 def usable_python(uid: int, gid: int) -> str:

@@ -29,17 +29,8 @@ REFERENCE = json.loads((SEED_CASES / "reference.json").read_text()) if CASES els
 ALL = bool(os.environ.get("JETTISON_TEST_ALL"))
 MIRRORED = CASES if ALL else ["java-distroless", "scratch-c"]
 """What a mirror changes is the same for all cases, so an ordinary run takes a few of them."""
-FEW = {
-    "conditional": ["default", "final-development", "final-unknown"],
-    "fullstack": ["default"],
-    "go-web": ["default"],
-    "node-multistage": ["default"],
-    "parallel": ["default"],
-    "tester": ["default", "tester"],
-}
-"""Builds that an ordinary run takes of cases that have more: the image that the project ships, and
-those that differ in more than their target. Images of build stages are large, and `measure` takes
-long over them; what a target changes is in tests/conformance too."""
+FEW = {"conditional": ["default", "final-development", "final-unknown", "target-builder"]}
+"""Of a case with many builds that differ little, those that an ordinary run takes."""
 CHOSEN = {} if ALL else FEW
 SIZED = ("fullstack", "go-web", "java-distroless", "node-multistage", "scratch-c")
 """Cases whose image `jettison size` is compared with."""

@@ -16,9 +16,10 @@ pytestmark = test_seed_cases.pytestmark
 
 RUNGS = ("rootless", "single-id", "builtin", "chroot")
 SOME = [("scratch-c", isolation) for isolation in RUNGS]
-"""What an ordinary run takes."""
+SOME += [("go-web", "rootless"), ("node-single", "single-id"), ("java-distroless", "chroot")]
+"""What an ordinary run takes: the image that each of these projects ships."""
 
-FEW = {"conditional": test_seed_cases.FEW["conditional"]} if ALL else {"scratch-c": ["default"]}
+FEW = test_seed_cases.FEW if ALL else {case: ["default"] for case, _ in SOME}
 """Builds that are taken of cases that have more. Of one with ten, most differ in their target only."""
 
 CHOSEN = [(case, isolation) for case in CASES for isolation in RUNGS if ALL or (case, isolation) in SOME]
